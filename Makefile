@@ -1,0 +1,16 @@
+.PHONY: check lint test format docs
+
+check: lint test  ## what CI runs
+
+lint:  ## style, types, layers
+	bash .ci/lint
+
+test:
+	pytest
+
+format:
+	ruff check --fix
+	ruff format
+
+docs:  ## the site, in docs/_build
+	sphinx-build -q docs docs/_build
