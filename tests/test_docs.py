@@ -1,0 +1,40 @@
+"""The documentation: every code block runs, every link leads somewhere."""
+
+import re
+
+import pytest
+from markdown_code import PAGES, ROOT, run_page
+
+EXTRAS = {"ale_py", "gymnasium", "imageio", "matplotlib", "rich", "safetensors"}
+_LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]+)(?:#([^)\s]+))?\)")
+
+every_page = pytest.mark.parametrize(
+    "page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES]
+)
+
+
+@every_page
+def test_code_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        run_page(page)
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] not in EXTRAS:
+            raise
+        pytest.skip(f"needs {error.name}")
+
+
+@every_page
+def test_links_lead_to_a_file_and_a_heading(page):
+    for target, heading in _LINK.findall(page.read_text(encoding="utf-8")):
+        path = (page.parent / target).resolve()
+        assert path.exists(), f"{page.name} links to {target!r}"
+        assert not heading or heading in _headings(path), f"no {target}#{heading}"
+
+
+def _headings(path):
+    """Give the anchors of a page's headings, as its host makes them."""
+    titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles
+    }

@@ -1,0 +1,43 @@
+"""`import scg` works, and stays light, without any extra."""
+
+import subprocess
+import sys
+
+import pytest
+
+EXTRAS = [
+    "ale_py",
+    "gymnasium",
+    "imageio",
+    "matplotlib",
+    "PIL",
+    "rich",
+    "safetensors",
+    "scipy",
+    "tensorboardX",
+]
+
+
+def python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+
+
+def test_importing_loads_no_module_of_an_extra():
+    loaded = python("import sys, scg; print(*{m.split('.')[0] for m in sys.modules})")
+    assert loaded.returncode == 0, loaded.stderr
+    assert set(EXTRAS).isdisjoint(loaded.stdout.split())
+
+
+def test_importing_works_where_no_extra_is_installed():
+    # None in sys.modules makes an import of that name fail.
+    hidden = python(
+        f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); import scg"
+    )
+    assert hidden.returncode == 0, hidden.stderr
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_importing_says_nothing(stream):
+    assert getattr(python("import scg"), stream) == ""
