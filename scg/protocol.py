@@ -1,17 +1,23 @@
-"""What a value must be for a function to build graph instead of computing.
+"""How a function meets a graph node: NumPy's dispatch, for functions of our own.
 
 The numerical layers (functions, distributions) accept graph nodes without knowing
-graphs: they know only this class. It deliberately says nothing about how a node
-records the call.
+graphs: they know only `AbstractNode`. What a node makes of a call is not said here.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, final
 
-__all__ = ["AbstractNode"]
+import numpy as np
+from autograd.extend import primitive
+
+__all__ = ["AbstractNode", "Function"]
+
+P = ParamSpec("P")
+_PLAIN = frozenset({np.ndarray, np.float64, np.float32, float, int})
 
 
 class AbstractNode(ABC):
@@ -63,3 +69,54 @@ class AbstractNode(ABC):
         object
             What the call should return, usually a new node.
         """
+
+
+@final
+class Function(Generic[P]):
+    """Make a NumPy-level computation callable on arrays, boxes and graph nodes.
+
+    Equivalent to ``compute`` on plain arrays, to ``primitive`` where an autograd box
+    is among the arguments, and to ``node.__array_function__`` where a node is.
+
+    Parameters
+    ----------
+    compute : callable
+        From plain arrays (or scalars) to a plain array.
+
+    Attributes
+    ----------
+    primitive : callable
+        The key under which autograd's registry holds the derivative rule.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autograd import grad
+    >>> from autograd.extend import defvjp
+    >>> cube = Function(lambda x: x**3)
+    >>> defvjp(cube.primitive, lambda ans, x: lambda g: g * 3 * x**2)
+    >>> cube(np.array([2.0])).tolist(), float(grad(cube)(2.0))
+    ([8.0], 12.0)
+    """
+
+    def __init__(self, compute: Callable[P, Any]) -> None:
+        self.compute = compute
+        self.primitive: Callable[..., Any] = primitive(compute)
+        update_wrapper(self, compute)
+        self.__name__: str = compute.__name__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Compute, or let the first node among the arguments record the call."""
+        if _PLAIN.issuperset(map(type, args)):
+            return self.compute(*args, **kwargs)
+        for arg in args:
+            if isinstance(arg, AbstractNode):
+                return arg.__array_function__(self, (type(arg),), args, kwargs)
+        return self.primitive(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<function scg.{self.__name__}>"
+
+    def __reduce__(self) -> str:
+        # Copies and pickles of a module-level function are the function itself.
+        return self.__name__
