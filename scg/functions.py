@@ -271,6 +271,9 @@ def pick(x: Any, index: Any, /, outside: float = 0.0) -> Any:
     [1.0, 1.0, 2.0, -1.0]
     """
     x, index = np.asarray(x), np.asarray(index)
+    if index.dtype.kind not in "iu":
+        msg = f"expected an integer index, got dtype {index.dtype}"
+        raise IndexError(msg)
     size = x.shape[-1]
     inside = (index >= 0) & (index < size)
     if inside.all():

@@ -24,7 +24,8 @@ class AbstractNode(ABC):
     """Stand for a value of a graph that has not been computed yet.
 
     A function called with a node among its arguments hands itself to the node and
-    returns what the node makes of it, as NumPy's own functions do (NEP 18).
+    returns what the node makes of it, as NumPy's own functions do (NEP 18). A node that
+    is to be a parameter of a distribution also has ``shape`` and ``dtype``.
 
     References
     ----------
