@@ -46,7 +46,8 @@ def joint_shape(*parameters: Any) -> tuple[int, ...]:
 
 def shape_of(parameter: Any) -> tuple[int, ...]:
     """Give the shape of a parameter of any kind."""
-    return () if type(parameter) in _SCALARS else tuple(parameter.shape)
+    value = getval(parameter)
+    return () if type(value) in _SCALARS else tuple(value.shape)
 
 
 def joint_dtype(*parameters: Any) -> np.dtype[Any]:

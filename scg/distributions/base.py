@@ -15,6 +15,7 @@ import numpy as np
 from autograd import make_vjp
 from numpy.typing import NDArray
 
+from scg.distributions._parameters import joint_dtype
 from scg.errors import NotDifferentiableError
 
 __all__ = ["AbstractDistribution", "elementwise_score", "no_reparameterisation"]
@@ -214,9 +215,10 @@ def elementwise_score(
     [0.25, 0.75]
     """
     shape = np.broadcast_shapes(np.shape(value), distribution.shape)
+    dtype = joint_dtype(*distribution.parameters.values())
 
     def one(name: str, parameter: Any) -> NDArray[Any]:
-        whole = np.asarray(parameter, dtype=np.result_type(parameter, np.float32))
+        whole = np.asarray(parameter, dtype)
         tail = whole.shape[whole.ndim - consumed :]
         vjp, log_p = make_vjp(
             lambda x: distribution.replace(**{name: x}).log_prob(value)
