@@ -1,0 +1,393 @@
+"""Derivatives of single operations, taken from autograd's table of rules.
+
+autograd traces a program anew each time it runs. The graph is known beforehand, so
+tracing is not needed: this module looks the rule of each operation up once and applies
+it to recorded arrays. It is the only module that touches autograd's registry.
+
+The way down for an operation is the first of: a rule of our own (`RULES`, where
+autograd's rule overflows, is slow, or does not know sparse arrays; a table of kernels
+that write into buffers has its place here too), autograd's rule for the primitive, a
+small trace of autograd's version of a composite function such as ``np.stack``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import autograd.numpy as anp
+import autograd.numpy.fft
+import autograd.numpy.linalg
+import numpy as np
+from autograd.core import VJPNode, add_outgrads, primitive_vjps
+from autograd.extend import vspace
+from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.tracer import (
+    getval,
+    isbox,
+    new_box,
+    notrace_primitives,
+    toposort,
+    trace_primitives_map,
+    trace_stack,
+)
+
+from scg.functions import Function, stop_gradient
+from scg.operation import Operation, Slot
+
+__all__ = [
+    "constant_part",
+    "evaluate_on_boxes",
+    "has_derivative",
+    "is_box",
+    "pull_back",
+    "trace_vjp",
+    "unbroadcast",
+]
+
+Array = np.ndarray[Any, Any]
+
+
+def pull_back(
+    operation: Operation,
+    slot: int,
+    adjoint: Any,
+    value: Any,
+    inputs: Sequence[Any],
+    rows: int | None = None,
+) -> Any:
+    r"""Take an adjoint back through an operation to one of its inputs.
+
+    .. math:: \bar x_i = \left(\frac{\partial f}{\partial x_i}\right)^T \bar y
+
+    Parameters
+    ----------
+    operation : Operation
+        The call of ``f``.
+    slot : int
+        The number ``i`` of the input.
+    adjoint : array, shape of `value`
+        ``ȳ``.
+    value : array
+        ``f(*inputs)``, as recorded.
+    inputs : sequence of array
+        The inputs, as recorded.
+    rows : int, optional
+        The number of rows, where the arguments mention it.
+
+    Returns
+    -------
+    array, shape and dtype of ``inputs[slot]``
+
+    Raises
+    ------
+    NotImplementedError
+        When there is no rule for this input; `has_derivative` tells beforehand.
+
+    Examples
+    --------
+    >>> from scg.operation import capture
+    >>> operation = Operation(np.multiply, (Slot(0), 3.0), {}, 1, "numpy", ((0, 0),),
+    ...                       False, False)
+    >>> x = np.array([2.0, 5.0])
+    >>> pull_back(operation, 0, np.ones(2), 3 * x, [x])
+    array([3., 3.])
+    """
+    result = _pull_back(operation, slot, adjoint, value, inputs, rows)
+    target = inputs[slot]
+    if isinstance(target, tuple | list):
+        return result
+    return _like(result, target)
+
+
+def has_derivative(
+    operation: Operation,
+    slot: int,
+    value: Any,
+    inputs: Sequence[Any],
+    rows: int | None = None,
+) -> bool:
+    """Tell whether a rule exists, by applying it to the given dummy arrays."""
+    if operation.kind == "black box" or not _is_float(inputs[slot]):
+        return False
+    if not isinstance(value, tuple | list) and not _is_float(value):
+        return False
+    if operation.kind == "numpy" and _is_flat_nowhere(operation.function):
+        return False
+    adjoint = (
+        tuple(np.ones_like(v) for v in value)
+        if isinstance(value, tuple | list)
+        else np.ones_like(value)
+    )
+    try:
+        pull_back(operation, slot, adjoint, value, inputs, rows)
+    except (NotImplementedError, TypeError, KeyError, AttributeError, ValueError):
+        return False
+    return True
+
+
+def constant_part(operation: Operation) -> frozenset[int]:
+    """Return the inputs whose derivative is zero on purpose, or almost everywhere.
+
+    These are the argument of `stop_gradient`, and the condition of ``np.where``: it is
+    taken as fixed, so the two branches should agree where the condition flips.
+    """
+    if operation.function is stop_gradient:
+        return frozenset(range(operation.num_inputs))
+    if operation.function is np.where and isinstance(operation.args[0], Slot):
+        return frozenset({operation.args[0].index})
+    return frozenset()
+
+
+def evaluate_on_boxes(
+    operation: Operation, inputs: Sequence[Any], rows: int | None = None
+) -> Any:
+    """Apply an operation to inputs of which some may be autograd's boxes."""
+    if not any(isbox(x) for x in inputs):
+        return operation(inputs, rows)
+    if operation.kind == "black box" or (
+        operation.kind == "numpy" and _is_flat_nowhere(operation.function)
+    ):
+        return operation([getval(x) for x in inputs], rows)
+    args, kwargs = operation.arguments(inputs, rows)
+    return _boxed_version(operation)(*args, **kwargs)
+
+
+def trace_vjp(
+    function: Callable[..., Any], inputs: Sequence[Any], argnums: Sequence[int]
+) -> tuple[Any, Callable[[Any], list[Any]]]:
+    """Return ``function(*inputs)`` and the map from its adjoint to those of `argnums`.
+
+    autograd's own `make_vjp` takes one argument; this is the same trace with several
+    roots, and roots that the result does not depend on get zeros.
+    """
+    roots = [VJPNode.new_root() for _ in argnums]
+    trace_stack.top += 1
+    try:
+        level = trace_stack.top
+        boxed = list(inputs)
+        for root, argnum in zip(roots, argnums, strict=True):
+            boxed[argnum] = new_box(inputs[argnum], level, root)
+        end = function(*boxed)
+    finally:
+        trace_stack.top -= 1
+    if not (isbox(end) and end._trace == level):
+        value = end
+        return value, lambda g: [np.zeros_like(inputs[i]) for i in argnums]
+
+    def pull(g: Any) -> list[Any]:
+        found = _reverse(end._node, g)
+        return [
+            found.get(root, np.zeros_like(inputs[i]))
+            for root, i in zip(roots, argnums, strict=True)
+        ]
+
+    return end._value, pull
+
+
+def is_box(value: Any) -> bool:
+    """Tell whether `value` is one of autograd's boxes."""
+    return bool(isbox(value))
+
+
+def unbroadcast(adjoint: Any, shape: tuple[int, ...]) -> Any:
+    """Sum an adjoint over the axes along which an input was broadcast."""
+    if np.shape(adjoint) == shape:
+        return adjoint
+    extra = np.ndim(adjoint) - len(shape)
+    if extra > 0:
+        adjoint = adjoint.sum(axis=tuple(range(extra)))
+    stretched = tuple(
+        i for i, n in enumerate(shape) if n == 1 and adjoint.shape[i] != 1
+    )
+    if stretched:
+        adjoint = adjoint.sum(axis=stretched, keepdims=True)
+    return np.broadcast_to(adjoint, shape) if adjoint.shape != shape else adjoint
+
+
+def _pull_back(
+    operation: Operation,
+    slot: int,
+    adjoint: Any,
+    value: Any,
+    inputs: Sequence[Any],
+    rows: int | None,
+) -> Any:
+    if operation.kind == "numpy" and operation.positional is not None:
+        argnum = next(a for a, i in operation.positional if i == slot)
+        args, kwargs = operation.arguments(inputs, rows)
+        rule = RULES.get(operation.function)
+        if rule is not None and argnum == 0 or rule is _matmul:
+            return rule(argnum, adjoint, value, args, kwargs)
+        primitive = _primitive(operation.function)
+        if primitive in primitive_vjps:
+            try:
+                pull = primitive_vjps[primitive]((argnum,), value, tuple(args), kwargs)
+            except (TypeError, NotImplementedError):
+                pass
+            else:
+                return next(iter(pull(adjoint)))
+    return _traced(operation, slot, adjoint, inputs, rows)
+
+
+def _traced(
+    operation: Operation,
+    slot: int,
+    adjoint: Any,
+    inputs: Sequence[Any],
+    rows: int | None,
+) -> Any:
+    version = _boxed_version(operation)
+
+    def call(x: Any) -> Any:
+        filled = list(inputs)
+        filled[slot] = x
+        args, kwargs = operation.arguments(filled, rows)
+        return version(*args, **kwargs)
+
+    _, pull = trace_vjp(call, [inputs[slot]], [0])
+    return pull(adjoint)[0]
+
+
+def _reverse(end: Any, g: Any) -> dict[Any, Any]:
+    """Run autograd's backward pass, keeping what arrives at every root."""
+    outgrads = {end: (g, False)}
+    arrived = {}
+    for node in toposort(end):
+        outgrad = outgrads.pop(node)
+        if not node.parents:
+            arrived[node] = outgrad[0]
+            continue
+        for parent, ingrad in zip(node.parents, node.vjp(outgrad[0]), strict=True):
+            outgrads[parent] = add_outgrads(outgrads.get(parent), ingrad)
+    return arrived
+
+
+def _boxed_version(operation: Operation) -> Callable[..., Any]:
+    """Return the function that takes autograd's boxes in place of NumPy's."""
+    function = operation.function
+    if operation.kind == "deterministic" or isinstance(function, Function):
+        return function
+    if function in _COMPOSED:
+        return _COMPOSED[function]
+    by_name = getattr(anp, operation.name, None)
+    if callable(by_name) and not hasattr(by_name, "_is_autograd_primitive"):
+        return by_name  # type: ignore[no-any-return]
+    version = trace_primitives_map.get(function, function)
+    return version  # type: ignore[no-any-return]
+
+
+def _primitive(function: Any) -> Any:
+    if isinstance(function, Function):
+        return function.primitive
+    if function is operator.getitem:
+        return ArrayBox.__getitem__
+    return trace_primitives_map.get(function)
+
+
+def _is_flat_nowhere(function: Any) -> bool:
+    """Tell whether autograd lists a function as having no useful derivative."""
+    return _primitive(function) in notrace_primitives[VJPNode]
+
+
+def _is_float(value: Any) -> bool:
+    dtype = getattr(value, "dtype", None)
+    return isinstance(value, tuple | list) or (
+        np.dtype(dtype).kind == "f" if dtype is not None else isinstance(value, float)
+    )
+
+
+def _like(adjoint: Any, target: Any) -> Any:
+    """Give an adjoint the shape and dtype of its input (autograd's rules may upcast)."""
+    if not isinstance(adjoint, np.ndarray):
+        adjoint = _dense(adjoint, target)
+    shape = np.shape(target)
+    if adjoint.shape != shape:
+        adjoint = unbroadcast(adjoint, shape)
+    dtype = getattr(target, "dtype", None)
+    if dtype is not None and adjoint.dtype != dtype:
+        adjoint = adjoint.astype(dtype)
+    return adjoint
+
+
+def _dense(adjoint: Any, target: Any) -> Any:
+    if hasattr(adjoint, "mut_add"):  # autograd's promise to scatter, from indexing
+        return adjoint.mut_add(vspace(np.asarray(target)).zeros())
+    return np.asarray(adjoint)
+
+
+def _tanh(_: int, g: Any, value: Any, args: Sequence[Any], kwargs: Any) -> Any:
+    """Use the recorded value: g / cosh² overflows float32 beyond |x| = 89."""
+    return g * (1 - value * value)
+
+
+def _getitem(_: int, g: Any, value: Any, args: Sequence[Any], kwargs: Any) -> Any:
+    array, index = args
+    out = np.zeros_like(array)
+    if _is_basic(index):
+        out[index] = g
+    else:
+        np.add.at(out, index, g)
+    return out
+
+
+def _matmul(
+    argnum: int, g: Any, value: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Take one product for ``x @ W`` on rows; a sparse ``x`` stays sparse."""
+    a, b = args
+    if np.ndim(b) == 2 and len(a.shape) == 2:
+        return g @ b.T if argnum == 0 else np.asarray(a.T @ g)
+    pull = primitive_vjps[anp.matmul]((argnum,), value, (a, b), kwargs)
+    return next(iter(pull(g)))
+
+
+def _is_basic(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        part is None
+        or part is Ellipsis
+        or isinstance(part, int | np.integer | slice)
+        for part in parts
+    )
+
+
+def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    """Index along one axis, which autograd can differentiate, in place of ``take``."""
+    if mode != "raise":
+        msg = f"np.take with mode={mode!r} has no derivative; use mode='raise'."
+        raise NotImplementedError(msg)
+    if axis is None:
+        return anp.ravel(a)[indices]
+    return a[(slice(None),) * (axis % a.ndim) + (indices,)]
+
+
+def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    if axis is None:
+        return anp.ravel(arr)[indices]
+    axis = axis % arr.ndim
+    grid = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
+    grid[axis] = indices
+    return arr[tuple(grid)]
+
+
+RULES: Mapping[Any, Callable[..., Any]] = {
+    np.tanh: _tanh,
+    operator.getitem: _getitem,
+    operator.matmul: _matmul,
+}
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    """Broadcast first: autograd's rule for ``where`` leaves that out."""
+    shape = np.broadcast_shapes(np.shape(condition), np.shape(x), np.shape(y))
+    dtype = np.result_type(getval(x), getval(y))
+    zeros = np.zeros(shape, dtype)
+    return anp.where(condition, x + zeros, y + zeros)
+
+
+_COMPOSED: Mapping[Any, Callable[..., Any]] = {
+    np.where: _where,
+    np.take: _take,
+    np.take_along_axis: _take_along_axis,
+}

@@ -1,0 +1,59 @@
+"""What a baseline is: a number subtracted from a downstream cost to lower variance."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["AbstractBaseline", "BaselineInputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineInputs:
+    """What a baseline may look at.
+
+    Attributes
+    ----------
+    cost : array, shape (rows, *plates) or (time, rows, *plates)
+        ``Q̂`` of the site.
+    plate_axis : int or None
+        The axis of `cost` along which draws are exchangeable: the node's own branches,
+        else the samples of the run.
+    row_axis : int
+        0, or 1 inside a loop.
+    value : array or None
+        The value node that the baseline reads, of the shape of `cost`.
+    state : mapping of str to array
+        What the baseline returned at the step before; empty at the first.
+    name : str
+        The node's name, for messages.
+    """
+
+    cost: Any
+    plate_axis: int | None
+    row_axis: int
+    value: Any
+    state: Mapping[str, Any]
+    name: str
+
+
+class AbstractBaseline(ABC):
+    """A number for each row, from what the node does not influence."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def reads(self) -> tuple[str, ...]:
+        """Names of the value nodes it reads."""
+
+    @property
+    @abstractmethod
+    def biases(self) -> tuple[str, ...]:
+        """Why an estimate with it is biased; empty where it is not."""
+
+    @abstractmethod
+    def __call__(self, inputs: BaselineInputs) -> tuple[Any, dict[str, Any]]:
+        """Return the baseline, which broadcasts to the cost, and the new state."""

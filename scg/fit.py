@@ -1,0 +1,237 @@
+"""The training loop: repeat a step, show it, log it, save it, stop cleanly.
+
+What a step does is the method's business (`scg.method`). Each other concern is a module
+of its own; here is only the order in which things happen.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scg.elementwise import Arrays, Optimizer, check_finite
+from scg.errors import InputError, NonFiniteError
+from scg.interrupt import interruptible
+from scg.method import AbstractMethod, Data, GradientStep, State, Step
+from scg.metrics import event_writer
+from scg.progress import progress_display
+from scg.run_folder import SavePolicy, Saver
+from scg.run_state import RunState, Stateful
+
+__all__ = ["Callback", "FitReport", "FitResult", "fit"]
+
+Stopped: TypeAlias = Literal["finished", "interrupted", "callback"]
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """Tell a callback about the step that has just been made.
+
+    Parameters
+    ----------
+    step : int
+        How many steps have been made.
+    metrics : mapping of str to float
+        Of this step.
+    params : dict of str to array
+        After it. The next step overwrites them: copy what is to be kept.
+    seconds : float
+        Time spent on all steps so far.
+
+    Examples
+    --------
+    >>> FitReport(1, {"cost": 0.5}, {}, 0.1).metrics["cost"]
+    0.5
+    """
+
+    step: int
+    metrics: Mapping[str, float]
+    params: Arrays
+    seconds: float
+
+
+# Called after every step; True stops the run.
+Callback: TypeAlias = Callable[[FitReport], bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """Hold what a run has come to.
+
+    Parameters
+    ----------
+    params, optimizer_state : dict of str to array
+        After the last step.
+    state : mapping of str to array, or None
+        The method's.
+    step : int
+        How many steps have been made, by all processes that worked on the run.
+    stopped : {"finished", "interrupted", "callback"}
+        Why it ended.
+    history : list of dict
+        One record every `log_every` steps: ``"step"``, ``"seconds"`` and the metrics.
+        A resumed run begins with the last 1000 records of its checkpoint.
+
+    Examples
+    --------
+    >>> FitResult({}, {}, None, 10, "finished", []).stopped
+    'finished'
+    """
+
+    params: Arrays
+    optimizer_state: Arrays
+    state: State
+    step: int
+    stopped: Stopped
+    history: list[dict[str, float]]
+
+
+def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keyword
+    model: Step | AbstractMethod,
+    params: Mapping[str, NDArray[Any]],
+    *,
+    optimizer: Optimizer | None = None,
+    rng: np.random.Generator,
+    num_steps: int,
+    data: Data | None = None,
+    rows: int | None = None,
+    samples: int = 1,
+    state: State = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    save_every: int | None = None,
+    save_seconds: float | None = None,
+    keep: int = 3,
+    resume: bool = True,
+    log_dir: str | os.PathLike[str] | None = None,
+    log_every: int = 1,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
+    extra_state: Mapping[str, Stateful] | None = None,
+) -> FitResult:
+    """Train a model.
+
+    In plain Python, with saving, logging and signals left out::
+
+        optimizer_state = optimizer.init(params)
+        for step in range(num_steps):
+            estimate = model(params, data(rng, step), rng=rng, state=state)
+            params, optimizer_state = optimizer.update(
+                estimate.gradient, optimizer_state, params
+            )
+            state = estimate.state
+
+    The first Ctrl-C or SIGTERM finishes the step, saves and returns; the second one
+    leaves at once. A run that is killed goes on from its last checkpoint. If `data`
+    and the method draw all randomness from the `rng` they are given, and every object
+    of `extra_state` can give its state, a resumed run ends with the same bits as one
+    that was never stopped.
+
+    Parameters
+    ----------
+    model : Step or AbstractMethod
+        A compiled graph, or any function like it, whose gradient is followed; or a
+        method that has its own optimiser and data.
+    params : mapping of str to array
+        Where to start. They are copied.
+    optimizer : Optimizer
+        Takes the steps. Not with a method.
+    rng : Generator
+        All randomness. It advances; a resumed run brings it to its saved state.
+    num_steps : int
+        Steps of the whole run, those before a resumption included.
+    data : callable, optional
+        ``data(rng, step)`` gives the inputs; the first step is 0. Not with a method.
+    rows, samples : int, optional
+        Passed to the model. Not with a method.
+    state : mapping of str to array, optional
+        The method's state to start with.
+    checkpoint : path, optional
+        Folder of this run, and of no other, for its checkpoints.
+    save_every, save_seconds : optional
+        Save after so many steps, or seconds, or both; every 60 seconds by default, and
+        always at the end.
+    keep : int
+        How many checkpoints to keep.
+    resume : bool
+        Go on from the newest intact checkpoint in the folder, if there is one. With
+        False, a folder that holds one is an error.
+    log_dir : path, optional
+        Folder for TensorBoard's event files.
+    log_every : int
+        Steps from one record of the history, and of the event files, to the next.
+    callbacks : sequence of callable
+        Each is called with a `FitReport` after every step; True stops the run.
+    progress : bool
+        Show how far the run is: live on a terminal, through `logging` elsewhere.
+    extra_state : mapping of str to Stateful, optional
+        Objects outside the graph that belong to the run: their state is saved.
+
+    Returns
+    -------
+    FitResult
+        Params, history, and why the run ended.
+
+    Raises
+    ------
+    NonFiniteError
+        For the first NaN or infinity in a cost, gradient or param, with what it was in
+        and the step. The last good checkpoint is untouched.
+    CheckpointError
+        If the folder cannot be written to, which is found before the first step, or
+        holds a run of another model.
+    InputError
+        If arguments do not go together.
+    MissingExtraError
+        If a package of the ``train`` extra is needed and not installed.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from scg.optimizers import sgd
+    >>> def parabola(params, inputs, *, rng, rows=None, samples=1, state=None):
+    ...     x = params["x"]
+    ...     return SimpleNamespace(
+    ...         cost=float(x**2), gradient={"x": 2 * x}, state=state, metrics={}
+    ...     )
+    >>> result = fit(
+    ...     parabola,
+    ...     {"x": 1.0},
+    ...     optimizer=sgd(0.25),
+    ...     rng=np.random.default_rng(0),
+    ...     num_steps=3,
+    ... )
+    >>> float(result.params["x"]), result.stopped
+    (0.125, 'finished')
+    >>> [record["cost"] for record in result.history]
+    [1.0, 0.25, 0.0625]
+    """
+    extra = dict(extra_state or {})
+    method = _as_method(model, optimizer, data, rows, samples)
+    _check_options(num_steps, log_every, save_every, save_seconds, keep, extra)
+    start_params = {name: np.array(value) for name, value in params.items()}
+    start = RunState(0, start_params, method.init(start_params), state)
+    policy = SavePolicy(checkpoint, save_every, save_seconds, keep, resume)
+    saver = Saver(policy, rng, extra)
+    run = saver.begin(start)
+    history, stopped = list(run.history), _stopped(run.step, num_steps)
+    with (
+        event_writer(log_dir, first_step=run.step) as write,
+        progress_display(num_steps, run.step, enabled=progress) as show,
+        interruptible() as interruption,
+    ):
+        while run.step < num_steps and not interruption.requested:
+            run, metrics = _advance(method, run, rng, saver)
+            show(run.step, metrics)
+            if run.step % log_every == 0:
+                history.append({"step": run.step, "seconds": run.seconds, **metrics})
+                write(run.step, metrics)
+            wants_end = _call(callbacks, run, metrics)
+            ...
+    return FitResult(...)

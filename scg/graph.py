@@ -1,0 +1,431 @@
+"""The graph: a model written as NumPy expressions over nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from scg.check import check
+from scg.distributions import AbstractDistribution
+from scg.errors import DistributionError, GraphError, ShapeError
+from scg.explain import explain
+from scg.inference import LONG, SHORT, Spec, describe, dummies_of
+from scg.influence import Influence, to_networkx
+from scg.node import Constant, Cost, Draw, Input, Node, Param, Store, Value
+from scg.scan import scan
+
+__all__ = ["Graph"]
+
+
+class Graph:
+    """A stochastic computation graph: params, inputs, samples and costs.
+
+    Nodes are made by its methods and by NumPy functions of nodes. The graph holds no
+    values: `init` makes the params, and a run takes them and returns new arrays.
+
+    Parameters
+    ----------
+    name : str
+        Used in messages and pictures.
+    dtype : dtype, optional
+        The one float dtype of the model. Left out, the first param or input fixes it.
+
+    References
+    ----------
+    Schulman, Heess, Weber & Abbeel 2015, "Gradient Estimation Using Stochastic
+    Computation Graphs".
+
+    Examples
+    --------
+    >>> import scg
+    >>> graph = scg.Graph("toy")
+    >>> theta = graph.param("theta", 0.0)
+    >>> b = graph.sample("b", scg.Bernoulli(logits=theta))
+    >>> loss = graph.cost("loss", (b - 0.45) ** 2)
+    >>> graph.influences("theta", "loss")
+    True
+    """
+
+    def __init__(self, name: str = "graph", dtype: Any = None) -> None:
+        self.name = name
+        declared = None if dtype is None else np.dtype(dtype)
+        if declared is not None and declared.kind != "f":
+            msg = f"graph {name!r}: expected a float dtype, got {declared}."
+            raise GraphError(msg)
+        self.store = Store(name, declared)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, in topological order."""
+        return tuple(self.store.nodes)
+
+    @property
+    def params(self) -> tuple[Node, ...]:
+        """The param nodes."""
+        return tuple(n for n in self.store.nodes if isinstance(n.role, Param))
+
+    def __getitem__(self, name: str) -> Node:
+        return Influence(self.store).node(name)
+
+    def param(self, name: str, value: Any) -> Node:
+        """Add a leaf of Θ.
+
+        Parameters
+        ----------
+        name : str
+            Its key in the dict of params.
+        value : array-like or callable
+            The initial value, or ``(rng) -> array``. Without rows.
+
+        Returns
+        -------
+        Node
+
+        Raises
+        ------
+        GraphError
+            When the value is not floating point or not finite.
+
+        Examples
+        --------
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> graph.param("W", lambda rng: 0.1 * rng.normal(size=(3, 2))).shape
+        (3, 2)
+        """
+        self.store.claim(name)
+        array = np.asarray(value(np.random.default_rng(0)) if callable(value) else value)
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            msg = f"param {name!r}: expected finite numbers, got {value!r}."
+            raise GraphError(msg)
+        declared = self.store.declared_dtype is not None and not self.store.fixed_by
+        keeps = isinstance(value, np.ndarray | np.floating) or callable(value)
+        wanted = array.dtype if keeps and array.dtype.kind == "f" and not declared else None
+        dtype = self.store.float_dtype(name, wanted)
+        if self.store.loop is not None:
+            msg = f"param {name!r}: make params outside of the scan's step."
+            raise GraphError(msg)
+        return self.store.add(
+            Param(value), (), Spec(array.shape, dtype, has_rows=False), name=name
+        )
+
+    def input(self, name: str, shape: tuple[int, ...] = (), dtype: Any = float) -> Node:
+        """Add data: an array of shape ``(rows, *shape)`` given at each run.
+
+        Parameters
+        ----------
+        name : str
+            Its key in the dict of inputs.
+        shape : tuple of int
+            The shape of one row.
+        dtype : dtype
+            ``float`` is the graph's float dtype.
+
+        Returns
+        -------
+        Node
+
+        Examples
+        --------
+        >>> import scg
+        >>> scg.Graph().input("x", shape=(28, 28)).shape
+        (rows, 28, 28)
+        """
+        kind = self.store.float_dtype(name) if dtype is float else np.dtype(dtype)
+        spec = Spec(tuple(int(n) for n in shape), kind, has_rows=True)
+        return self.store.add(Input(), (), spec, name=name)
+
+    def sample(self, name: str, distribution: AbstractDistribution) -> Node:
+        """Add a stochastic node: one draw from `distribution` for each row.
+
+        Parameters
+        ----------
+        name : str
+            How estimators and traces refer to it.
+        distribution : AbstractDistribution
+            Its parameters are nodes or constants. Without rows it still draws one value
+            a row.
+
+        Returns
+        -------
+        Node
+
+        Raises
+        ------
+        DistributionError, ShapeError
+            When `distribution` is none, or its parameters' shapes do not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> graph.sample("z", scg.Normal(mean=np.zeros(2), scale=1.0)).shape
+        (rows, 2)
+        """
+        if not isinstance(distribution, AbstractDistribution):
+            msg = f"node {name!r}: expected a distribution, got {distribution!r}."
+            raise DistributionError(msg)
+        parameters = distribution.parameters
+        nodes = {k: v for k, v in parameters.items() if isinstance(v, Node)}
+        for node in nodes.values():
+            if node.store is not self.store:
+                msg = f"node {name!r}: {node.name!r} belongs to another graph."
+                raise GraphError(msg)
+        dtypes = {n.dtype for n in nodes.values() if n.dtype.kind == "f"}
+        dtype = dtypes.pop() if len(dtypes) == 1 else self.store.float_dtype(name)
+        constants = {
+            k: np.asarray(v, dtype) for k, v in parameters.items() if k not in nodes
+        }
+        template = distribution.replace(**constants) if constants else distribution
+        spec = _draw_spec(name, template, nodes)
+        return self.store.add(
+            Draw(template, tuple(nodes)),
+            nodes.values(),
+            spec,
+            name=name,
+            loop=self.store.loop,
+        )
+
+    def cost(self, name: str, node: Any) -> Node:
+        """Add a cost to minimise: one number a row. A reward is a cost with a minus.
+
+        Parameters
+        ----------
+        name : str
+            How `explain` and traces refer to it.
+        node : Node
+            Shape ``(rows,)``, or ``()`` for a term of the params alone.
+
+        Returns
+        -------
+        Node
+
+        Raises
+        ------
+        ShapeError
+            When it is not one number a row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> x = graph.input("x", shape=(3,))
+        >>> graph.cost("squared error", np.sum(x**2, axis=-1)).shape
+        (rows,)
+        """
+        return self._scalar(name, node, Cost())
+
+    def value(self, name: str, node: Node) -> Node:
+        """Add a value node, to be fitted to the costs downstream of a sample.
+
+        It is one number a row, named by ``LearnedBaseline`` or ``GAE``, which also give
+        it its regression loss.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> x = graph.input("x", shape=(3,))
+        >>> w = graph.param("w", np.zeros(3))
+        >>> graph.value("expected cost", x @ w).shape
+        (rows,)
+        """
+        return self._scalar(name, node, Value())
+
+    def rename(self, name: str, node: Node) -> Node:
+        """Give a node a name, by which traces find it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> x = graph.input("x", shape=(3,))
+        >>> graph.rename("h", np.tanh(x)).name
+        'h'
+        """
+        self.store.claim(name)
+        self.store.named.pop(node.name)
+        node.name, node.is_named = name, True
+        self.store.named[name] = node
+        return node
+
+    def scan(
+        self,
+        step: Callable[..., Any],
+        init: Any,
+        xs: Any = None,
+        length: int | None = None,
+        *,
+        name: str = "scan",
+    ) -> tuple[Any, Any]:
+        """Repeat `step` over time; the contract of ``jax.lax.scan``.
+
+        Plain Python equivalent::
+
+            carry, ys = init, []
+            for t in range(length):
+                carry, y = step(carry, xs[:, t])
+                ys.append(y)
+            return carry, np.stack(ys, axis=1)
+
+        `step` is traced once. Samples, costs and values made in it happen at each of
+        the `length` steps; in a trace they have shape ``(time, rows, ...)``.
+
+        Parameters
+        ----------
+        step : callable
+            ``step(carry)``, or ``step(carry, x)`` where `xs` is given. Returns the new
+            carry, or ``(carry, output)``.
+        init : node, constant, ``environment.reset()``, or nested tuples, lists, dicts
+            The first carry. All carries have rows; a constant is repeated for each.
+        xs : node or nested tuples, lists, dicts, optional
+            Shape ``(rows, time, ...)``; each step gets its slice ``(rows, ...)``.
+        length : int, optional
+            The number of steps, where `xs` does not tell.
+        name : str
+            The loop's name.
+
+        Returns
+        -------
+        carry : like `init`
+            The last carry.
+        outputs : like the step's output
+            Shape ``(rows, time, ...)``; None when the step returns the carry alone.
+
+        Raises
+        ------
+        ShapeError
+            When the carry's shape or dtype changes, or lengths differ.
+        GraphError
+            When the carry's structure changes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> x = graph.input("x", shape=(10, 3))
+        >>> total, sums = graph.scan(lambda s, x_t: (s + x_t, s), np.zeros(3), xs=x)
+        >>> total.shape, sums.shape
+        ((rows, 3), (rows, 10, 3))
+        """
+        return scan(self.store, step, init, xs, length, name)
+
+    def init(self, rng: np.random.Generator) -> dict[str, Any]:
+        """Make the params: a plain dict of arrays.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> _ = graph.param("theta", 0.5)
+        >>> graph.init(np.random.default_rng(0))
+        {'theta': array(0.5)}
+        """
+        params = {}
+        for node in self.params:
+            assert isinstance(node.role, Param)
+            initial = node.role.initial
+            made = initial(rng) if callable(initial) else initial
+            params[node.name] = np.array(made, dtype=node.dtype)
+        return params
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """Return the graph for networkx: nodes by name, edges with their lag."""
+        return to_networkx(self.store)
+
+    def influences(self, v: str | Node, w: str | Node) -> bool:
+        """Tell whether ``v ≺ w``: a path leads from v to w."""
+        return Influence(self.store).influences(v, w)
+
+    def deterministically_influences(self, v: str | Node, w: str | Node) -> bool:
+        """Tell whether ``v ≺ᴰ w``: all nodes between v and w are deterministic."""
+        return Influence(self.store).deterministically_influences(v, w)
+
+    def deps(self, w: str | Node) -> frozenset[str]:
+        """Return DEPS_w, the params and samples v with ``v ≺ᴰ w``."""
+        return Influence(self.store).deps(w)
+
+    def downstream_costs(self, w: str | Node) -> tuple[str, ...]:
+        """Return the costs that w influences."""
+        return Influence(self.store).downstream_costs(w)
+
+    def non_influenced(self, w: str | Node) -> frozenset[str]:
+        """Return the nodes that a baseline of w may read."""
+        return Influence(self.store).non_influenced(w)
+
+    def check(self, estimators: Mapping[str, Any] | None = None) -> None:
+        """Prove that every estimator is legal here, or raise naming the path.
+
+        Raises
+        ------
+        NotDifferentiableError, BaselineError, UnreachableParamError, EstimatorError
+        """
+        check(self.store, estimators or {})
+
+    def explain(self, estimators: Mapping[str, Any] | None = None) -> str:
+        """Say for every param how gradient reaches it, or that none does."""
+        return explain(self.store, estimators or {})
+
+    def _scalar(self, name: str, node: Any, role: Cost | Value) -> Node:
+        self.store.claim(name)
+        if not isinstance(node, Node):
+            array = np.asarray(node)
+            if array.dtype.kind not in "fiu" or array.ndim:
+                msg = f"{role.kind} {name!r}: expected a node, got {node!r}."
+                raise GraphError(msg)
+            spec = Spec((), self.store.float_dtype(name), has_rows=False)
+            node = self.store.add(Constant(array.astype(spec.dtype)), (), spec)
+        if node.store is not self.store:
+            msg = f"{role.kind} {name!r}: node {node.name!r} belongs to another graph."
+            raise GraphError(msg)
+        if node.event_shape != () or node.spec.parts is not None:
+            axes = tuple(range(1, 1 + len(node.event_shape)))
+            msg = (
+                f"{role.kind} {name!r}: expected one number a row, shape (rows,), got "
+                f"{describe(node.spec)}. Reduce it: np.sum(..., axis={axes})."
+            )
+            raise ShapeError(msg)
+        if node.dtype.kind not in "fiu":
+            msg = f"{role.kind} {name!r}: expected numbers, got {node.dtype}."
+            raise ShapeError(msg)
+        spec = replace(node.spec, mixes_rows=False)
+        return self.store.add(role, (node,), spec, name=name, loop=self._loop_for(node))
+
+    def _loop_for(self, node: Node) -> Any:
+        return self.store.loop or node.loop
+
+
+def _draw_spec(name: str, template: Any, nodes: Mapping[str, Node]) -> Spec:
+    """Find the shape of one row's draw by filling in dummy parameters."""
+    shapes = []
+    for which in (0, 1):
+        values = {k: dummies_of(node)[which] for k, node in nodes.items()}
+        try:
+            filled = template.replace(**values)
+            shapes.append(tuple(filled.shape))
+        except ValueError as error:
+            described = {k: describe(node.spec) for k, node in nodes.items()}
+            msg = f"node {name!r}: the parameters' shapes do not fit, {described}: {error}."
+            raise ShapeError(msg) from error
+    long, short = shapes
+    dtype = np.dtype(filled.dtype)
+    if not any(node.has_rows for node in nodes.values()):
+        return Spec(long, dtype, has_rows=True)
+    if long[:1] != (LONG,) or short != (SHORT, *long[1:]):
+        described = {k: describe(node.spec) for k, node in nodes.items()}
+        msg = (
+            f"node {name!r}: expected parameters whose axis 0 is the rows, got "
+            f"{described}. Add axes (scale[:, None]) so that they broadcast."
+        )
+        raise ShapeError(msg)
+    return Spec(long[1:], dtype, has_rows=True)

@@ -1,0 +1,335 @@
+"""Influence: what the graph alone can tell, before any number exists.
+
+``v ≺ w`` means that a directed path leads from v to w, ``v ≺ᴰ w`` that one does whose
+interior nodes are all deterministic. Inside a time loop an edge also has a lag: 0 within
+a step, 1 where a carry or an environment's state leads into the next step. Nothing here
+runs a model.
+
+References
+----------
+Schulman, Heess, Weber & Abbeel 2015, "Gradient Estimation Using Stochastic Computation
+Graphs", section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import networkx as nx
+
+from scg.errors import unknown_name
+from scg.node import (
+    Captured,
+    Carry,
+    Cost,
+    EnvironmentReset,
+    EnvironmentStep,
+    Loop,
+    Node,
+    Param,
+    Scan,
+    ScanOutput,
+    Slice,
+    Store,
+)
+
+__all__ = ["Edge", "Influence", "LagSets", "edges_of", "is_random", "to_networkx"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A dependence of node `target` on node `source`, `lag` steps of a loop earlier.
+
+    `slot` is the input's number where the target is an ordinary call.
+    """
+
+    source: int
+    target: int
+    lag: int = 0
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LagSets:
+    """Which nodes are reached after each number of steps: ``sets[k]``, then a cycle.
+
+    Sets from `start` on repeat with period `period`.
+    """
+
+    sets: tuple[frozenset[int], ...]
+    start: int
+    period: int
+
+    def at(self, lag: int) -> frozenset[int]:
+        """Return the nodes reached after `lag` steps."""
+        if lag >= len(self.sets):
+            lag = self.start + (lag - self.start) % self.period
+        return self.sets[lag]
+
+
+def is_random(node: Node) -> bool:
+    """Tell whether a node is in S: a draw, or an environment (a draw of unknown density)."""
+    return node.kind in {"stochastic", "environment"}
+
+
+def edges_of(store: Store) -> Iterator[Edge]:
+    """List every dependence in the graph; a loop's own node has none, its parts do."""
+    for node in store.nodes:
+        if isinstance(node.role, Scan):
+            yield from _loop_edges(node)
+        elif not isinstance(node.role, ScanOutput):
+            for slot, parent in enumerate(node.inputs):
+                yield Edge(parent.index, node.index, 0, slot)
+    yield from _environment_edges(store)
+    for node in store.nodes:
+        if isinstance(node.role, ScanOutput):
+            loop = _loop_of(node.inputs[0])
+            sources = loop.outputs if node.role.stacked else loop.following
+            yield Edge(sources[node.role.position].index, node.index)
+
+
+def to_networkx(store: Store) -> nx.MultiDiGraph:
+    """Return the graph as networkx sees it, with kinds, shapes and lags as attributes."""
+    result = nx.MultiDiGraph(name=store.title)
+    for node in store.nodes:
+        if isinstance(node.role, Scan):
+            continue
+        result.add_node(
+            node.name,
+            kind=node.kind,
+            shape=node.shape,
+            dtype=str(node.dtype),
+            loop=node.loop.name if node.loop else None,
+        )
+    for edge in edges_of(store):
+        source, target = store.nodes[edge.source], store.nodes[edge.target]
+        result.add_edge(source.name, target.name, lag=edge.lag)
+    return result
+
+
+class Influence:
+    """Answers about paths in one graph, computed from its edges on request."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        count = len(store.nodes)
+        self.edges = tuple(edges_of(store))
+        self.children: list[list[Edge]] = [[] for _ in range(count)]
+        self.parents: list[list[Edge]] = [[] for _ in range(count)]
+        for edge in self.edges:
+            self.children[edge.source].append(edge)
+            self.parents[edge.target].append(edge)
+
+    def node(self, which: str | Node) -> Node:
+        """Find a node by name, or raise with the names that are near."""
+        if isinstance(which, Node):
+            return which
+        try:
+            return self.store.named[which]
+        except KeyError:
+            raise unknown_name("node", which, self.store.named) from None
+
+    def influences(self, v: str | Node, w: str | Node) -> bool:
+        """Tell whether ``v ≺ w``: a path of at least one edge leads from v to w."""
+        return self.node(w).index in self.descendants(self.node(v).index)
+
+    def deterministically_influences(self, v: str | Node, w: str | Node) -> bool:
+        """Tell whether ``v ≺ᴰ w``: all nodes between the two are deterministic."""
+        return self.node(w).index in self.deterministic_descendants(self.node(v).index)
+
+    def deps(self, w: str | Node) -> frozenset[str]:
+        """Return DEPS_w, the params and stochastic nodes v with ``v ≺ᴰ w``."""
+        found = self._walk(self.node(w).index, self.parents, stop_at_random=True)
+        return frozenset(
+            node.name
+            for node in map(self.store.nodes.__getitem__, found)
+            if isinstance(node.role, Param) or is_random(node)
+        )
+
+    def downstream_costs(self, w: str | Node) -> tuple[str, ...]:
+        """Return the costs c with ``w ≺ c``, in the order they were made."""
+        found = self.descendants(self.node(w).index)
+        return tuple(n.name for n in self._costs() if n.index in found)
+
+    def non_influenced(self, w: str | Node) -> frozenset[str]:
+        """Return the nodes that a baseline of w may read.
+
+        Inside a loop these are what w does not influence within the same step: a state
+        that the action before has influenced is allowed.
+        """
+        node = self.node(w)
+        found = self.within_step(node)
+        return frozenset(
+            other.name
+            for other in self.store.nodes
+            if other.index not in found
+            and other is not node
+            and not isinstance(other.role, Scan)
+        )
+
+    def within_step(self, node: Node) -> frozenset[int]:
+        """Return what a node influences without passing through a later step's start."""
+        lagless = self._walk(node.index, self.children, lag=0)
+        if node.loop is None:
+            return self.descendants(node.index)
+        later = self.descendants(node.index)
+        return frozenset(lagless) | frozenset(
+            i for i in later if self.store.nodes[i].loop is not node.loop
+        )
+
+    def path(
+        self, v: int, w: int, *, deterministic: bool = False, same_step: bool = False
+    ) -> list[str]:
+        """Return the names along one shortest path from v to w."""
+        came: dict[int, int] = {}
+        front = [v]
+        while front and w not in came:
+            new: list[int] = []
+            for i in front:
+                if deterministic and i != v and is_random(self.store.nodes[i]):
+                    continue
+                for edge in self.children[i]:
+                    if edge.target not in came and not (same_step and edge.lag):
+                        came[edge.target] = i
+                        new.append(edge.target)
+            front = new
+        if w not in came:
+            return []
+        steps = [w]
+        while steps[-1] != v or len(steps) == 1:
+            steps.append(came[steps[-1]])
+        return [self.store.nodes[i].name for i in reversed(steps)]
+
+    def descendants(self, v: int) -> frozenset[int]:
+        """Return the indices of all w with ``v ≺ w``."""
+        return self._walk(v, self.children)
+
+    def ancestors(self, w: int) -> frozenset[int]:
+        """Return the indices of all v with ``v ≺ w``."""
+        return self._walk(w, self.parents)
+
+    def deterministic_descendants(self, v: int) -> frozenset[int]:
+        """Return the indices of all w with ``v ≺ᴰ w``."""
+        return self._walk(v, self.children, stop_at_random=True)
+
+    def lag_sets(self, node: Node) -> LagSets:
+        """Return what a node inside a loop reaches in its loop, 0, 1, 2 ... steps later."""
+        first = self._walk(node.index, self.children, lag=0)
+        return self._unroll(frozenset(first), frozenset(), {node.index})
+
+    def entry_sets(self, node: Node, loop: Loop) -> LagSets:
+        """Return what a node outside a loop reaches at the loop's step 0, 1, 2 ..."""
+        found = self.descendants(node.index)
+        heads = {
+            i
+            for i in found
+            if self.store.nodes[i].loop is loop and self._enters(i, found, node.index)
+        }
+        each = {
+            i for i in heads if isinstance(self.store.nodes[i].role, Slice | Captured)
+        }
+        start = self._closure(heads)
+        return self._unroll(start, self._closure(each), set())
+
+    def _enters(self, i: int, found: frozenset[int], source: int) -> bool:
+        loop = self.store.nodes[i].loop
+        return any(
+            edge.lag == 0
+            and (edge.source in found or edge.source == source)
+            and self.store.nodes[edge.source].loop is not loop
+            for edge in self.parents[i]
+        )
+
+    def _unroll(
+        self, first: frozenset[int], always: frozenset[int], source: set[int]
+    ) -> LagSets:
+        sets = [first]
+        seen: dict[frozenset[int], int] = {}
+        step = first | source
+        while True:
+            heads = {e.target for i in step for e in self.children[i] if e.lag}
+            reached = self._closure(heads) | always
+            if reached in seen:
+                start = seen[reached]
+                return LagSets(tuple(sets), start, len(sets) - start)
+            seen[reached] = len(sets)
+            sets.append(reached)
+            step = reached
+
+    def _closure(self, heads: Iterable[int]) -> frozenset[int]:
+        """Return `heads` and all they reach within a step, inside their loop."""
+        found = set(heads)
+        stack = list(found)
+        while stack:
+            for edge in self.children[stack.pop()]:
+                if edge.lag == 0 and edge.target not in found:
+                    found.add(edge.target)
+                    stack.append(edge.target)
+        return frozenset(found)
+
+    def _walk(
+        self,
+        start: int,
+        adjacency: list[list[Edge]],
+        *,
+        lag: int | None = None,
+        stop_at_random: bool = False,
+    ) -> frozenset[int]:
+        forward = adjacency is self.children
+        found: set[int] = set()
+        stack = [start]
+        while stack:
+            i = stack.pop()
+            if stop_at_random and i != start and is_random(self.store.nodes[i]):
+                continue
+            for edge in adjacency[i]:
+                other = edge.target if forward else edge.source
+                if other not in found and (lag is None or edge.lag <= lag):
+                    found.add(other)
+                    stack.append(other)
+        return frozenset(found)
+
+    def _costs(self) -> list[Node]:
+        return [n for n in self.store.nodes if isinstance(n.role, Cost)]
+
+
+def _loop_of(node: Node) -> Loop:
+    assert isinstance(node.role, Scan)
+    return node.role.loop
+
+
+def _loop_edges(node: Node) -> Iterator[Edge]:
+    loop = _loop_of(node)
+    inputs: list[Any] = list(node.inputs)
+    heads = [*loop.carries, *loop.slices, *loop.captured.values()]
+    for outer, head in zip(inputs, heads, strict=True):
+        yield Edge(outer.index, head.index)
+    for head, after in zip(loop.carries, loop.following, strict=True):
+        assert isinstance(head.role, Carry)
+        yield Edge(after.index, head.index, lag=1)
+
+
+def _environment_edges(store: Store) -> Iterator[Edge]:
+    """Join the steps of each environment: its hidden state leads from one to the next."""
+    last: dict[int, Node] = {}
+    first_inside: dict[int, Node] = {}
+    for node in store.nodes:
+        if not isinstance(node.role, EnvironmentReset | EnvironmentStep):
+            continue
+        key = id(node.role.environment)
+        if key in last:
+            yield Edge(last[key].index, node.index)
+        if node.loop is not None:
+            first_inside.setdefault(key, node)
+        last[key] = node
+    for key, node in first_inside.items():
+        inside = [
+            n
+            for n in store.nodes
+            if isinstance(n.role, EnvironmentStep)
+            and id(n.role.environment) == key
+            and n.loop is node.loop
+        ]
+        yield Edge(inside[-1].index, inside[0].index, lag=1)
