@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from scg.elementwise import Arrays, Optimizer, check_finite
 from scg.errors import InputError, NonFiniteError
@@ -95,7 +95,7 @@ class FitResult:
 
 def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keyword
     model: Step | AbstractMethod,
-    params: Mapping[str, NDArray[Any]],
+    params: Mapping[str, ArrayLike],
     *,
     optimizer: Optimizer | None = None,
     rng: np.random.Generator,
@@ -215,23 +215,125 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
     extra = dict(extra_state or {})
     method = _as_method(model, optimizer, data, rows, samples)
     _check_options(num_steps, log_every, save_every, save_seconds, keep, extra)
-    start_params = {name: np.array(value) for name, value in params.items()}
-    start = RunState(0, start_params, method.init(start_params), state)
+    own = {name: np.array(value, order="C") for name, value in params.items()}
     policy = SavePolicy(checkpoint, save_every, save_seconds, keep, resume)
     saver = Saver(policy, rng, extra)
-    run = saver.begin(start)
-    history, stopped = list(run.history), _stopped(run.step, num_steps)
+    run = saver.begin(RunState(0, own, method.init(own), state))
+    stopped: Stopped = "finished"
     with (
         event_writer(log_dir, first_step=run.step) as write,
         progress_display(num_steps, run.step, enabled=progress) as show,
         interruptible() as interruption,
     ):
-        while run.step < num_steps and not interruption.requested:
-            run, metrics = _advance(method, run, rng, saver)
-            show(run.step, metrics)
+        began = time.perf_counter() - run.seconds
+        while run.step < num_steps:
+            if interruption.requested:
+                stopped = "interrupted"
+                break
+            with _named_step(run.step + 1, saver.saved_step):
+                run, metrics = _advance(method, run, rng)
+            run = replace(run, seconds=time.perf_counter() - began)
             if run.step % log_every == 0:
-                history.append({"step": run.step, "seconds": run.seconds, **metrics})
+                run.history.append(
+                    {"step": run.step, "seconds": run.seconds, **metrics}
+                )
                 write(run.step, metrics)
-            wants_end = _call(callbacks, run, metrics)
-            ...
-    return FitResult(...)
+            show(run.step, metrics)
+            if _call(callbacks, run, metrics):
+                stopped = "callback"
+                break
+            if saver.due(run):
+                saver.save(run)
+        saver.save(run)
+    return FitResult(
+        run.params, run.optimizer_state, run.state, run.step, stopped, run.history
+    )
+
+
+def _as_method(
+    model: Step | AbstractMethod,
+    optimizer: Optimizer | None,
+    data: Data | None,
+    rows: int | None,
+    samples: int,
+) -> AbstractMethod:
+    if not isinstance(model, AbstractMethod):
+        if optimizer is None:
+            msg = "optimizer: expected one, such as scg.adam(1e-3), got None."
+            raise InputError(msg)
+        return GradientStep(model, optimizer, data, rows, samples)
+    if (optimizer, data, rows, samples) != (None, None, None, 1):
+        msg = (
+            f"fit: {type(model).__name__} is a method, which has its own optimizer, "
+            "data, rows and samples. Give them to it, not to fit."
+        )
+        raise InputError(msg)
+    return model
+
+
+def _check_options(
+    num_steps: int,
+    log_every: int,
+    save_every: int | None,
+    save_seconds: float | None,
+    keep: int,
+    extra: Mapping[str, Stateful],
+) -> None:
+    # Name, value, least value.
+    bounds: list[tuple[str, float | None, float]] = [
+        ("num_steps", num_steps, 0),
+        ("log_every", log_every, 1),
+        ("save_every", save_every, 1),
+        ("save_seconds", save_seconds, 0),
+        ("keep", keep, 1),
+    ]
+    for name, value, least in bounds:
+        if value is not None and not value >= least:
+            msg = f"{name}: expected {least} or more, got {value!r}."
+            raise InputError(msg)
+    # The name is a folder of a path inside the checkpoint.
+    for name in extra:
+        if "/" in name:
+            msg = f"extra_state: expected names without '/', got {name!r}."
+            raise InputError(msg)
+
+
+@contextmanager
+def _named_step(step: int, saved_step: int | None) -> Iterator[None]:
+    try:
+        yield
+    except NonFiniteError as error:
+        saved = f" The last checkpoint is of step {saved_step}."
+        msg = f"step {step}: {error}{saved if saved_step is not None else ''}"
+        raise NonFiniteError(msg) from error
+    except Exception as error:
+        error.add_note(f"in training step {step}")
+        raise
+
+
+def _advance(
+    method: AbstractMethod, run: RunState, rng: np.random.Generator
+) -> tuple[RunState, dict[str, float]]:
+    params, optimizer_state, state, metrics = method.update(
+        run.params, run.optimizer_state, run.state, rng=rng, step=run.step
+    )
+    metrics = {name: float(value) for name, value in metrics.items()}
+    for name in ("cost", "gradient_norm"):
+        check_finite(name, np.asarray(metrics.get(name, 0.0)))
+    after = replace(
+        run,
+        step=run.step + 1,
+        params=params,
+        optimizer_state=optimizer_state,
+        state=state,
+    )
+    return after, metrics
+
+
+def _call(
+    callbacks: Sequence[Callback], run: RunState, metrics: Mapping[str, float]
+) -> bool:
+    report = FitReport(run.step, metrics, run.params, run.seconds)
+    # A list, since each is to be called, also after one that wants to stop.
+    answers = [callback(report) for callback in callbacks]
+    return True in answers

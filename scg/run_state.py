@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,13 +54,14 @@ class RunState:
         The method's: averages of baselines and the like.
     seconds : float
         Time spent on the steps, by all processes that worked on the run.
-    history : tuple of dict
-        Records of metrics, the oldest first.
+    history : list of dict
+        Records of metrics, the oldest first. The training loop appends to it, so that
+        all records of one run share it.
 
     Examples
     --------
     >>> RunState(0, {"theta": np.array(0.0)}, {}, None).history
-    ()
+    []
     """
 
     step: int
@@ -68,7 +69,7 @@ class RunState:
     optimizer_state: Arrays
     state: Mapping[str, NDArray[Any]] | None
     seconds: float = 0.0
-    history: tuple[dict[str, float], ...] = ()
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def pack(
@@ -189,7 +190,7 @@ def unpack(
         optimizer_state=_in_order(optimizer_state, like.optimizer_state),
         state=state,
         seconds=metadata["seconds"],
-        history=tuple(metadata["history"]),
+        history=metadata["history"],
     )
 
 

@@ -1,0 +1,292 @@
+"""One ancestral pass: draws, functions, environments and loops on plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scg.errors import InputError, NonFiniteError, unknown_name
+from scg.inference import describe
+from scg.node import (
+    Call,
+    Component,
+    Constant,
+    Cost,
+    Draw,
+    EnvironmentReset,
+    EnvironmentStep,
+    Input,
+    Node,
+    Param,
+    Scan,
+    ScanOutput,
+    Value,
+)
+from scg.plates import SAMPLES, Layout
+from scg.program import Program
+from scg.trace import Ends, Trace
+
+__all__ = ["run"]
+
+Arrays = Mapping[str, Any]
+
+
+def run(
+    program: Program,
+    params: Arrays,
+    inputs: Arrays | None,
+    *,
+    rng: np.random.Generator,
+    rows: int | None = None,
+    samples: int = 1,
+    given: Arrays | None = None,
+) -> Trace:
+    """Run a program once and record it; see `scg.forward`."""
+    return _Run(program, params, inputs or {}, rng, rows, samples, given or {}).all()
+
+
+class _Run:
+    """The state of one pass."""
+
+    def __init__(
+        self,
+        program: Program,
+        params: Arrays,
+        inputs: Arrays,
+        rng: np.random.Generator,
+        rows: int | None,
+        samples: int,
+        given: Arrays,
+    ) -> None:
+        self.program = program
+        self.params = params
+        self.inputs = inputs
+        self.given = given
+        _check_names("param", params, [n.name for n in program.params])
+        wanted = [n.name for n in program.nodes if isinstance(n.role, Input)]
+        _check_names("input", inputs, wanted)
+        for name in given:
+            if name not in program.names:
+                raise unknown_name("node", name, program.names)
+        sizes = {SAMPLES: int(samples), **program.branching}
+        self.layout = Layout(
+            _row_count(program, inputs, rows, samples), sizes, program.plates
+        )
+        self.layout.weights[SAMPLES] = 1.0 / samples
+        self.values: list[Any] = [None] * len(program.nodes)
+        self.trace = Trace(program.nodes, self.values, self.layout, program.names)
+        self.seed = int(rng.integers(2**63))
+        self.generators: dict[int, np.random.Generator] = {}
+
+    def all(self) -> Trace:
+        """Run every node outside of loops in order; loops run theirs."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            for node in self.program.outer:
+                self.values[node.index] = self.compute(node)
+        return self.trace
+
+    def compute(self, node: Node) -> Any:
+        """Return the value of one node from those of its inputs."""
+        role = node.role
+        if isinstance(role, Call):
+            return role.operation(self._inputs(node), self._count(node))
+        if isinstance(role, Draw):
+            return self._draw(node, role)
+        if isinstance(role, Component):
+            return self.values[node.inputs[0].index][role.position]
+        if isinstance(role, Cost | Value):
+            return self.values[node.inputs[0].index]
+        if isinstance(role, Param | Input):
+            return self._leaf(node)
+        if isinstance(role, Constant):
+            return role.value
+        if isinstance(role, EnvironmentReset):
+            return role.environment.current()
+        if isinstance(role, EnvironmentStep):
+            return self._step_environment(node, role)
+        if isinstance(role, Scan):
+            return self._scan(node, role)
+        assert isinstance(role, ScanOutput)
+        return self.values[node.inputs[0].index][int(role.stacked)][role.position]
+
+    def _count(self, node: Node) -> int:
+        return self.layout.count(self.program.plates[node.index])
+
+    def _inputs(self, node: Node) -> list[Any]:
+        want = self.program.plates[node.index]
+        return [self._aligned(p, want) for p in node.inputs]
+
+    def _aligned(self, node: Node, want: tuple[int, ...]) -> Any:
+        value = self.values[node.index]
+        if not node.has_rows:
+            return value
+        return self.layout.align(value, self.program.plates[node.index], want)
+
+    def _leaf(self, node: Node) -> Any:
+        source = self.params if isinstance(node.role, Param) else self.inputs
+        value = np.asarray(source[node.name])
+        word = node.kind
+        expected = node.event_shape
+        shape = value.shape[1:] if node.has_rows else value.shape
+        if shape != expected or (node.has_rows and not value.ndim):
+            msg = f"{word} {node.name!r}: expected {describe(node.spec)}, got {value.shape}."
+            raise InputError(msg)
+        if value.dtype != node.dtype:
+            if not np.can_cast(value.dtype, node.dtype, "same_kind"):
+                msg = f"{word} {node.name!r}: expected {node.dtype}, got {value.dtype}."
+                raise InputError(msg)
+            value = value.astype(node.dtype)
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            msg = f"{word} {node.name!r}: expected finite numbers, got NaN or infinity."
+            raise InputError(msg)
+        return value
+
+    def _draw(self, node: Node, role: Draw) -> Any:
+        distribution = role.at(self._inputs(node))
+        if node.loop is None:
+            distribution.validate(node.name)
+        shape = (self._count(node), *node.event_shape)
+        estimator = self.program.estimators[node.index]
+        if node.index not in self.generators:
+            key = np.array([self.seed, node.index], np.uint64)
+            self.generators[node.index] = np.random.Generator(np.random.Philox(key=key))
+        if node.name in self.given:
+            value = np.asarray(self.given[node.name])
+            if node.loop is not None:
+                value = value[self.step]
+            return np.broadcast_to(value.astype(node.dtype), shape)
+        drawn = estimator.draw(distribution, shape, self.generators[node.index])
+        if drawn.noise is not None:
+            self._note_noise(node, drawn.noise)
+        if node.index in self.program.branching:
+            weights = drawn.weights
+            n = self.program.branching[node.index]
+            self.layout.weights[node.index] = 1.0 / n if weights is None else weights
+        return drawn.value
+
+    def _note_noise(self, node: Node, noise: Any) -> None:
+        if node.loop is None:
+            self.trace.noise[node.index] = noise
+        else:
+            self.trace.noise.setdefault(node.index, []).append(noise)
+
+    def _step_environment(self, node: Node, role: EnvironmentStep) -> Any:
+        environment = role.environment
+        outcome = environment.advance(self._inputs(node)[0])
+        ends = self.trace.ends.setdefault(node.index, Ends([], [], []))
+        ends.terminated.append(outcome.terminated)
+        ends.truncated.append(outcome.truncated)
+        if outcome.final is not None:
+            ends.finals.append((len(ends.terminated) - 1, *outcome.final))
+        part = node.spec.parts
+        assert part is not None
+        reward = outcome.reward.astype(part[1].dtype)
+        return outcome.observation, reward, outcome.terminated, outcome.truncated
+
+    def _scan(self, node: Node, role: Scan) -> Any:
+        loop = role.loop
+        plates = self.program.plates[node.index]
+        body = self.program.bodies[loop.name]
+        count = self.layout.count(plates)
+        starts = [self._head(p, plates, count) for p in node.inputs]
+        split = len(loop.carries)
+        carries, scanned = starts[:split], starts[split : split + len(loop.slices)]
+        captured = starts[split + len(loop.slices) :]
+        heads = {n.index for n in (*loop.carries, *loop.slices, *loop.captured.values())}
+        for inner, value in zip(loop.captured.values(), captured, strict=True):
+            self.values[inner.index] = value
+        inside = [n for n in body if n.index not in heads]
+        record: dict[int, Any] = {}
+        assert loop.length is not None
+        for self.step in range(loop.length):
+            for head, value in zip(loop.carries, carries, strict=True):
+                self.values[head.index] = value
+            for head, value in zip(loop.slices, scanned, strict=True):
+                self.values[head.index] = value[:, self.step]
+            for inner in inside:
+                self.values[inner.index] = self.compute(inner)
+            self._record(body, record, loop.length)
+            carries = [self.values[n.index] for n in loop.following]
+        for inner in body:
+            self.values[inner.index] = _stacked(record.get(inner.index))
+        for i, ends in self.trace.ends.items():
+            if self.program.nodes[i].loop is loop:
+                ends.terminated = np.stack(ends.terminated)
+                ends.truncated = np.stack(ends.truncated)
+        self.trace.last_carries[loop.name] = carries
+        outputs = [np.moveaxis(self.values[n.index], 0, 1) for n in loop.outputs]
+        return carries, outputs
+
+    def _head(self, outer: Node, plates: tuple[int, ...], count: int) -> Any:
+        value = self._aligned(outer, plates)
+        if outer.has_rows:
+            return value
+        return np.broadcast_to(value, (count, *np.shape(value)))
+
+    def _record(self, body: list[Node], record: dict[int, Any], length: int) -> None:
+        for node in body:
+            if node.index not in self.program.recorded:
+                continue
+            value = self.values[node.index]
+            if not isinstance(value, np.ndarray):
+                record.setdefault(node.index, []).append(value)
+                continue
+            if self.step == 0:
+                record[node.index] = np.empty((length, *value.shape), value.dtype)
+            record[node.index][self.step] = value
+
+
+def _stacked(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    if isinstance(value[0], tuple | list):
+        return tuple(np.stack(part) for part in zip(*value, strict=True))
+    return value
+
+
+def _check_names(what: str, got: Arrays, wanted: list[str]) -> None:
+    for name in got:
+        if name not in wanted:
+            raise unknown_name(what, name, wanted)
+    missing = [name for name in wanted if name not in got]
+    if missing:
+        msg = f"expected the {what}s {wanted}, got no {missing}."
+        raise InputError(msg)
+
+
+def _row_count(program: Program, inputs: Arrays, rows: int | None, samples: int) -> int:
+    found = {"rows": rows} if rows is not None else {}
+    for name, value in inputs.items():
+        found[name] = len(value) if np.ndim(value) else 0
+    for node in program.nodes:
+        if isinstance(node.role, EnvironmentReset | EnvironmentStep):
+            found[node.role.environment.name] = node.role.environment.num_rows
+            if samples != 1:
+                msg = f"samples={samples}: an environment's rows cannot be repeated."
+                raise InputError(msg)
+    counts = set(found.values())
+    if len(counts) > 1 or counts & {0} or samples < 1:
+        msg = f"expected one number of rows, at least 1, got {found}, samples={samples}."
+        raise InputError(msg)
+    return counts.pop() if counts else 1
+
+
+def check_finite_costs(program: Program, trace: Trace) -> None:
+    """Raise at the first cost that is not finite, naming its earliest non-finite input."""
+    for cost in program.costs:
+        value = trace.values[cost.index]
+        if np.isfinite(value).all():
+            continue
+        for node in program.nodes:
+            v = trace.values[node.index]
+            is_float = isinstance(v, np.ndarray) and v.dtype.kind == "f"
+            if is_float and not np.isfinite(v).all():
+                msg = (
+                    f"node {node.name!r}: expected finite numbers, got NaN or infinity; "
+                    f"it is the first such node on the way to cost {cost.name!r}."
+                )
+                raise NonFiniteError(msg)
+        msg = f"cost {cost.name!r}: expected finite numbers, got NaN or infinity."
+        raise NonFiniteError(msg)

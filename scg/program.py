@@ -1,0 +1,170 @@
+"""What can be worked out before the first run, for one choice of estimators.
+
+Which plates each node has, which nodes run in which loop, where gradient flows, which
+samples are scored and which costs each is credited with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scg.check import check
+from scg.errors import EstimatorError, unknown_name
+from scg.estimators import AbstractEstimator, Enumeration, Pathwise, ScoreFunction
+from scg.flow import Flow
+from scg.influence import Influence
+from scg.node import (
+    Call,
+    Captured,
+    Carry,
+    Component,
+    Constant,
+    Cost,
+    Draw,
+    EnvironmentReset,
+    EnvironmentStep,
+    Loop,
+    Node,
+    Param,
+    Scan,
+    ScanOutput,
+    Slice,
+    Store,
+    Value,
+)
+from scg.plates import SAMPLES, Plates, merge
+
+__all__ = ["Program"]
+
+
+class Program:
+    """The static schedule of a graph with its estimators."""
+
+    def __init__(
+        self, store: Store, estimators: Mapping[str, AbstractEstimator] | None = None
+    ) -> None:
+        self.store = store
+        self.nodes = tuple(store.nodes)
+        chosen = dict(estimators or {})
+        check(store, chosen)
+        self.names = {node.name: node.index for node in self.nodes}
+        self.estimators = {
+            node.index: chosen.get(node.name, ScoreFunction())
+            for node in self.nodes
+            if isinstance(node.role, Draw)
+        }
+        self.influence = Influence(store)
+        pathwise = [i for i, e in self.estimators.items() if isinstance(e, Pathwise)]
+        self.flow = Flow(self.influence, pathwise)
+        self.params = [n for n in self.nodes if isinstance(n.role, Param)]
+        self.costs = [n for n in self.nodes if isinstance(n.role, Cost)]
+        self.outer = [n for n in self.nodes if n.loop is None]
+        self.bodies: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            if node.loop is not None:
+                self.bodies.setdefault(node.loop.name, []).append(node)
+        self.scans = {
+            n.role.loop.name: n for n in self.nodes if isinstance(n.role, Scan)
+        }
+        self.branching: dict[int, int] = {}
+        self.plates: dict[int, Plates] = {}
+        for node in self.outer:
+            self._place(node)
+        self.scored = self._scored()
+        self.recorded = self._recorded()
+
+    def node(self, name: str) -> Node:
+        """Find a node by name."""
+        if name not in self.names:
+            raise unknown_name("node", name, self.names)
+        return self.nodes[self.names[name]]
+
+    def recurrent(self, loop: Loop, needed: frozenset[int]) -> bool:
+        """Tell whether gradient crosses from one step of a loop to the one before."""
+        return any(
+            head.index in needed and after.index in self.flow.carrying
+            for head, after in zip(loop.carries, loop.following, strict=True)
+        )
+
+    def _place(self, node: Node) -> None:
+        if not node.has_rows:
+            self.plates[node.index] = ()
+            return
+        plates = merge(*(self.plates[p.index] for p in node.inputs))
+        if isinstance(node.role, Draw):
+            plates = merge(plates, (SAMPLES,))
+            estimator = self.estimators[node.index]
+            n = estimator.branches(node.role.distribution, node.event_shape)
+            if n > 1 or isinstance(estimator, Enumeration):
+                self.branching[node.index] = n
+                plates = merge(plates, (node.index,))
+        if node.spec.mixes_rows and any(p != SAMPLES for p in plates):
+            msg = (
+                f"node {node.name!r} mixes rows, downstream of branches of "
+                f"{[self.nodes[p].name for p in plates if p != SAMPLES]}. Use an estimator "
+                "without branches there."
+            )
+            raise EstimatorError(msg)
+        if isinstance(node.role, Scan):
+            plates = merge(plates, (SAMPLES,))
+            for inner in self.bodies[node.role.loop.name]:
+                self._place_inside(inner, plates)
+        self.plates[node.index] = plates
+
+    def _place_inside(self, node: Node, plates: Plates) -> None:
+        self.plates[node.index] = plates
+        if isinstance(node.role, Draw):
+            n = self.estimators[node.index].branches(
+                node.role.distribution, node.event_shape
+            )
+            if n > 1:
+                msg = (
+                    f"node {node.name!r}: branches are not possible inside the scan "
+                    f"{node.loop.name if node.loop else ''!r}. Use samples=1 there and "
+                    "samples=K at the call."
+                )
+                raise EstimatorError(msg)
+
+    def _scored(self) -> list[int]:
+        """Return the samples that enter the surrogate loss: influenced and influencing."""
+        costs = {c.index for c in self.costs}
+        return [
+            i
+            for i, estimator in self.estimators.items()
+            if not estimator.pathwise
+            and any(p.index in self.flow.carrying for p in self.nodes[i].inputs)
+            and self.influence.descendants(i) & costs
+        ]
+
+    def _recorded(self) -> frozenset[int]:
+        """Return the nodes inside loops whose values are kept for each step."""
+        kept: set[int] = set()
+        for node in self.nodes:
+            if node.loop is None:
+                continue
+            role = node.role
+            if node.is_named or isinstance(role, Draw | Cost | Value):
+                kept.add(node.index)
+            if node.index in self.flow.carrying or isinstance(role, Draw | Value | Cost):
+                kept.add(node.index)
+                kept.update(p.index for p in node.inputs if p.loop is not None)
+        for scan in self.scans.values():
+            kept.update(n.index for n in scan.role.loop.outputs)
+            kept.update(self._named_boundaries())
+        return frozenset(kept)
+
+    def _named_boundaries(self) -> set[int]:
+        found = set()
+        for i, estimator in self.estimators.items():
+            name: Any = getattr(estimator, "boundary", None)
+            if name not in {None, "episode"}:
+                found.add(self.node(name).index)
+            assert i >= 0
+        return found
+
+
+RUNNABLE = (
+    Call, Captured, Carry, Component, Constant, Cost, Draw, EnvironmentReset,
+    EnvironmentStep, Param, Scan, ScanOutput, Slice, Value,
+)
