@@ -14,25 +14,7 @@ from scg.errors import EstimatorError, unknown_name
 from scg.estimators import AbstractEstimator, Enumeration, Pathwise, ScoreFunction
 from scg.flow import Flow
 from scg.influence import Influence
-from scg.node import (
-    Call,
-    Captured,
-    Carry,
-    Component,
-    Constant,
-    Cost,
-    Draw,
-    EnvironmentReset,
-    EnvironmentStep,
-    Loop,
-    Node,
-    Param,
-    Scan,
-    ScanOutput,
-    Slice,
-    Store,
-    Value,
-)
+from scg.node import Cost, Draw, Loop, Node, Param, Scan, Store, Value
 from scg.plates import SAMPLES, Plates, merge
 
 __all__ = ["Program"]
@@ -156,15 +138,9 @@ class Program:
 
     def _named_boundaries(self) -> set[int]:
         found = set()
-        for i, estimator in self.estimators.items():
+        for estimator in self.estimators.values():
             name: Any = getattr(estimator, "boundary", None)
             if name not in {None, "episode"}:
                 found.add(self.node(name).index)
-            assert i >= 0
         return found
 
-
-RUNNABLE = (
-    Call, Captured, Carry, Component, Constant, Cost, Draw, EnvironmentReset,
-    EnvironmentStep, Param, Scan, ScanOutput, Slice, Value,
-)

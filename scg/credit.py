@@ -1,0 +1,344 @@
+"""Credit: for each scored sample, the costs it influences, less a baseline.
+
+``Q̂_w`` sums the costs that w influences and no others. Inside a loop, which costs are
+reached a number of steps later becomes periodic after a few steps, so that credit over T
+steps takes one reverse sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scg.baselines import BaselineInputs, LearnedBaseline
+from scg.critics import GAE
+from scg.errors import EstimatorError
+from scg.node import EnvironmentStep, Loop, Node
+from scg.plates import SAMPLES
+from scg.program import Program
+from scg.returns import discounted_sum, generalised_advantage
+from scg.trace import Trace
+
+__all__ = ["Credit", "Target", "assign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a value node is fitted to, with the weight of its regression loss."""
+
+    value: int
+    target: Any
+    weight: float
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """``Q̂``, the advantage and, where a value is fitted, its target."""
+
+    cost: Any
+    advantage: Any
+    target: Target | None
+    state: dict[str, Any]
+
+
+def assign(
+    program: Program, trace: Trace, state: Mapping[str, Any]
+) -> dict[int, Credit]:
+    """Return the credit of every scored sample, on its own plates.
+
+    Arrays have shape ``(rows,)``, inside a loop ``(time, rows)``.
+    """
+    return {i: _credit(program, trace, program.nodes[i], state) for i in program.scored}
+
+
+def _credit(
+    program: Program, trace: Trace, node: Node, state: Mapping[str, Any]
+) -> Credit:
+    estimator = program.estimators[node.index]
+    discount = getattr(estimator, "discount", 1.0)
+    keep = _keep(program, trace, node, getattr(estimator, "boundary", "episode"))
+    q = downstream_cost(program, trace, node, discount, keep)
+    baseline = getattr(estimator, "baseline", None)
+    critic = getattr(estimator, "critic", None)
+    after: dict[str, Any] = {}
+    target = None
+    if isinstance(critic, GAE):
+        advantage, goal = _generalised(program, trace, node, critic, discount, keep)
+        index = program.names[critic.value]
+        target = Target(index, goal, critic.weight, critic.shared)
+    elif baseline is not None:
+        b, after = _baseline(program, trace, node, baseline, q, state)
+        advantage = q - b
+        if isinstance(baseline, LearnedBaseline):
+            index = program.names[baseline.value]
+            target = Target(index, q, baseline.weight, baseline.shared)
+    else:
+        advantage = q
+    if getattr(estimator, "standardise", False):
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    return Credit(q, advantage, target, after)
+
+
+def downstream_cost(
+    program: Program, trace: Trace, node: Node, discount: float, keep: Any
+) -> Any:
+    """Return ``Q̂`` of one sample."""
+    if node.loop is None:
+        return _outside(program, trace, node)
+    return _inside(program, trace, node, node.loop, discount, keep)
+
+
+def cost_rows(program: Program, trace: Trace, cost: Node) -> Any:
+    """Return a cost with a value for every row; one without rows is repeated."""
+    value = trace.values[cost.index]
+    count = trace.layout.count(program.plates[cost.index])
+    if not cost.has_rows and cost.loop is None:
+        return np.broadcast_to(value, (count,))
+    return value
+
+
+def _outside(program: Program, trace: Trace, node: Node) -> Any:
+    here = program.plates[node.index]
+    total = np.zeros(trace.layout.count(here), node.store.float_dtype(node.name))
+    found = program.influence.descendants(node.index)
+    for cost in program.costs:
+        if cost.index not in found:
+            continue
+        value = trace.values[cost.index]
+        if cost.loop is not None:
+            reached = program.influence.entry_sets(node, cost.loop)
+            value = sum(v for t, v in enumerate(value) if cost.index in reached.at(t))
+        plates = program.plates[cost.index]
+        if _mixes(program, node, cost):
+            value = np.full_like(value, value.sum())
+        total = total + trace.layout.reduce(value, plates, here)
+    return total
+
+
+def _mixes(program: Program, node: Node, cost: Node) -> bool:
+    """Tell whether a path from the sample to the cost leads through other rows."""
+    return any(
+        m.spec.mixes_rows
+        and m.index in program.influence.descendants(node.index)
+        and cost.index in program.influence.descendants(m.index)
+        for m in program.nodes
+        if m.spec.mixes_rows
+    )
+
+
+def _inside(
+    program: Program, trace: Trace, node: Node, loop: Loop, discount: float, keep: Any
+) -> Any:
+    sets = program.influence.lag_sets(node)
+    shape = trace.values[node.index].shape[:2]
+    zero = np.zeros(shape, node.store.float_dtype(node.name))
+    steps = shape[0]
+    inner = [c for c in program.costs if c.loop is loop]
+    found = program.influence.descendants(node.index)
+    if any(c.index in found and _mixes(program, node, c) for c in program.costs):
+        msg = (
+            f"node {node.name!r} influences a cost through a node that mixes rows; inside "
+            "a scan this is not supported. Move the mixing outside of the loop."
+        )
+        raise EstimatorError(msg)
+
+    def total(reached: Iterable[int]) -> Any:
+        chosen = set(reached)
+        return sum((trace.values[c.index] for c in inner if c.index in chosen), zero)
+
+    q = zero.copy()
+    for lag in range(min(sets.start, steps)):
+        q += _shifted(total(sets.at(lag)), lag, discount, keep)
+    for phase in range(sets.period):
+        lag = sets.start + phase
+        if lag >= steps:
+            continue
+        x = total(sets.at(lag))
+        far = _strided_sum(x, sets.period, discount, keep)
+        q += _shifted(far, lag, discount, keep)
+    return q + _beyond(program, trace, node, loop, zero)
+
+
+def _shifted(x: Any, lag: int, discount: float, keep: Any) -> Any:
+    """Bring what happens `lag` steps later to the step it is credited to."""
+    if lag == 0:
+        return x
+    out = np.zeros_like(x)
+    out[:-lag] = discount**lag * x[lag:]
+    if keep is not None:
+        for j in range(lag):
+            out[:-lag] *= keep[j : len(keep) - lag + j]
+    return out
+
+
+def _strided_sum(x: Any, period: int, discount: float, keep: Any) -> Any:
+    if period == 1:
+        return discounted_sum(x, discount, keep)
+    total = x.copy()
+    for t in range(len(x) - 1 - period, -1, -1):
+        alive = 1 if keep is None else np.prod(keep[t : t + period], axis=0)
+        total[t] += discount**period * alive * total[t + period]
+    return total
+
+
+def _beyond(
+    program: Program, trace: Trace, node: Node, loop: Loop, zero: Any
+) -> Any:
+    """Sum the costs after the loop, which its outputs and last carries lead to."""
+    sets = program.influence.lag_sets(node)
+    steps = len(zero)
+    extra = zero.copy()
+    found = program.influence.descendants(node.index)
+    scan = program.scans[loop.name]
+    here = program.plates[node.index]
+    for cost in program.costs:
+        if cost.loop is loop or cost.index not in found:
+            continue
+        value = trace.values[cost.index]
+        value = value.sum(axis=0) if cost.loop is not None else value
+        value = trace.layout.reduce(value, program.plates[cost.index], here)
+        last = _sources(program, scan, loop.following, cost, stacked=False)
+        each = _sources(program, scan, loop.outputs, cost, stacked=True)
+        hit = False
+        for t in range(steps - 1, -1, -1):
+            lag = steps - 1 - t
+            now = sets.at(lag) | ({node.index} if lag == 0 else set())
+            hit = hit or bool(each & now)
+            if hit or last & now:
+                extra[t] += value
+    return extra
+
+
+def _sources(
+    program: Program, scan: Node, sources: list[Node], cost: Node, *, stacked: bool
+) -> set[int]:
+    from_output = {
+        n.role.position  # type: ignore[attr-defined]
+        for n in program.nodes
+        if n.inputs[:1] == (scan,)
+        and getattr(n.role, "stacked", None) is stacked
+        and (cost.index in program.influence.descendants(n.index))
+    }
+    return {n.index for i, n in enumerate(sources) if i in from_output}
+
+
+def _keep(program: Program, trace: Trace, node: Node, boundary: str | None) -> Any:
+    """Return 0 where credit ends after a step, else 1; None where it never ends."""
+    if node.loop is None or boundary is None:
+        return None
+    over = _ended(program, trace, node.loop)
+    if boundary != "episode":
+        at = trace[boundary].astype(bool)
+        over = at if over is None else over | at
+    return None if over is None else (~over).astype(node.store.float_dtype(node.name))
+
+
+def _ended(program: Program, trace: Trace, loop: Loop) -> Any:
+    over = None
+    for i, ends in trace.ends.items():
+        if program.nodes[i].loop is loop:
+            now = ends.terminated | ends.truncated
+            over = now if over is None else over | now
+    return over
+
+
+def _baseline(
+    program: Program,
+    trace: Trace,
+    node: Node,
+    baseline: Any,
+    q: Any,
+    state: Mapping[str, Any],
+) -> tuple[Any, dict[str, Any]]:
+    layout, plates = trace.layout, program.plates[node.index]
+    lead = q.shape[:-1]
+    shape = (*lead, layout.rows, *(layout.sizes[p] for p in plates))
+    own = node.index if node.index in plates else SAMPLES
+    axis = len(lead) + 1 + plates.index(own) if own in plates else None
+    value = None
+    if baseline.reads:
+        reader = program.node(baseline.reads[0])
+        value = trace.values[reader.index]
+        if reader.loop is None:
+            value = layout.align(value, program.plates[reader.index], plates)
+        value = np.broadcast_to(value, q.shape).reshape(shape)
+    prefix = f"{node.name}/"
+    past = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+    inputs = BaselineInputs(q.reshape(shape), axis, len(lead), value, past, node.name)
+    b, after = baseline(inputs)
+    b = np.broadcast_to(b, shape).reshape(q.shape).astype(q.dtype, copy=False)
+    return b, {prefix + k: v for k, v in after.items()}
+
+
+def _generalised(
+    program: Program, trace: Trace, node: Node, critic: GAE, discount: float, keep: Any
+) -> tuple[Any, Any]:
+    loop = node.loop
+    if loop is None:
+        msg = f"node {node.name!r}: GAE needs a time loop; use LearnedBaseline here."
+        raise EstimatorError(msg)
+    value = trace.values[program.node(critic.value).index]
+    found = program.influence.descendants(node.index)
+    costs = [c for c in program.costs if c.loop is loop and c.index in found]
+    cost = sum((trace.values[c.index] for c in costs), np.zeros_like(value))
+    after = _next_values(program, trace, loop, critic.value, value, keep)
+    advantage = generalised_advantage(cost, value, after, discount, critic.lam, keep)
+    return advantage, advantage + value
+
+
+def _next_values(
+    program: Program, trace: Trace, loop: Loop, name: str, value: Any, keep: Any
+) -> Any:
+    after = np.empty_like(value)
+    after[:-1] = value[1:]
+    after[-1] = _value_of(program, trace, loop, program.node(name))
+    if keep is not None:
+        after *= keep
+    for i, ends in trace.ends.items():
+        step = program.nodes[i]
+        if step.loop is loop and isinstance(step.role, EnvironmentStep):
+            if ends.truncated.any():
+                msg = (
+                    f"environment {step.name!r} truncated an episode; a value there is "
+                    "not available yet. Use LearnedBaseline, which ends credit there."
+                )
+                raise EstimatorError(msg)
+    return after
+
+
+def _value_of(program: Program, trace: Trace, loop: Loop, value: Node) -> Any:
+    """Evaluate a value node on the loop's last carry."""
+    known: dict[int, Any] = dict(
+        zip(
+            (n.index for n in loop.carries), trace.last_carries[loop.name], strict=True
+        )
+    )
+    known |= {
+        n.index: trace.values[n.index][0]
+        for n in loop.captured.values()
+        if trace.values[n.index] is not None
+    }
+    return _evaluate(program, trace, value, known)
+
+
+def _evaluate(program: Program, trace: Trace, node: Node, known: dict[int, Any]) -> Any:
+    if node.index in known:
+        return known[node.index]
+    if node.loop is None:
+        return trace.values[node.index]
+    inputs = [_evaluate(program, trace, p, known) for p in node.inputs]
+    operation = getattr(node.role, "operation", None)
+    if operation is None and not inputs:
+        msg = f"value: node {node.name!r} is not a function of the step's carry."
+        raise EstimatorError(msg)
+    known[node.index] = (
+        inputs[0]
+        if operation is None
+        else operation(inputs, trace.layout.count(program.plates[node.index]))
+    )
+    return known[node.index]
+
