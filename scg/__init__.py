@@ -4,12 +4,46 @@ Reading order: `scg.node` and `scg.graph` (models), `scg.influence` (paths),
 `scg.forward` (runs), `scg.credit`, `scg.surrogate` (gradients), `scg.optimizers`.
 """
 
-from scg.baselines import BatchMean, LearnedBaseline, LeaveOneOut, MovingAverage, NoBaseline
+from scg.baselines import (
+    AbstractBaseline,
+    BatchMean,
+    LearnedBaseline,
+    LeaveOneOut,
+    MovingAverage,
+    NoBaseline,
+)
 from scg.black_box import black_box, deterministic
+from scg.clipping import chain, clip_by_global_norm
 from scg.critics import GAE
-from scg.distributions import Bernoulli, Categorical, Normal, Uniform
+from scg.distributions import (
+    AbstractDistribution,
+    Bernoulli,
+    Categorical,
+    Normal,
+    Uniform,
+)
 from scg.environment import Environment
-from scg.estimators import Enumeration, Pathwise, ScoreFunction
+from scg.errors import (
+    BaselineError,
+    BlackBoxError,
+    CheckpointError,
+    DistributionError,
+    DuplicateNameError,
+    EstimatorError,
+    GraphError,
+    InputError,
+    MissingExtraError,
+    NonFiniteError,
+    NotDifferentiableError,
+    ScgError,
+    ShapeError,
+    SimulatorError,
+    TruthValueError,
+    UnknownNameError,
+    UnreachableParamError,
+)
+from scg.estimators import AbstractEstimator, Enumeration, Pathwise, ScoreFunction
+from scg.fit import fit
 from scg.functions import (
     log_sigmoid,
     log_softmax,
@@ -20,5 +54,66 @@ from scg.functions import (
     stop_gradient,
 )
 from scg.graph import Graph
-from scg.surrogate import Estimate, compile, estimate_gradient, forward
+from scg.node import Node
+from scg.optimizers import adam, rmsprop, sgd
+from scg.surrogate import Estimate, compile, estimate_gradient, forward  # noqa: A004
 from scg.trace import Trace
+
+__all__ = [
+    "AbstractBaseline",
+    "AbstractDistribution",
+    "AbstractEstimator",
+    "BaselineError",
+    "BatchMean",
+    "Bernoulli",
+    "BlackBoxError",
+    "Categorical",
+    "CheckpointError",
+    "DistributionError",
+    "DuplicateNameError",
+    "Enumeration",
+    "Environment",
+    "Estimate",
+    "EstimatorError",
+    "GAE",
+    "Graph",
+    "GraphError",
+    "InputError",
+    "LearnedBaseline",
+    "LeaveOneOut",
+    "MissingExtraError",
+    "MovingAverage",
+    "NoBaseline",
+    "Node",
+    "NonFiniteError",
+    "Normal",
+    "NotDifferentiableError",
+    "Pathwise",
+    "ScgError",
+    "ScoreFunction",
+    "ShapeError",
+    "SimulatorError",
+    "Trace",
+    "TruthValueError",
+    "Uniform",
+    "UnknownNameError",
+    "UnreachableParamError",
+    "adam",
+    "black_box",
+    "chain",
+    "clip_by_global_norm",
+    "compile",
+    "deterministic",
+    "estimate_gradient",
+    "fit",
+    "forward",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
+    "rmsprop",
+    "sgd",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "stop_gradient",
+]

@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import autograd.numpy as anp
-import autograd.numpy.fft
-import autograd.numpy.linalg
 import numpy as np
 from autograd.core import VJPNode, add_outgrads, primitive_vjps
 from autograd.extend import vspace
@@ -218,7 +216,7 @@ def _pull_back(
         argnum = next(a for a, i in operation.positional if i == slot)
         args, kwargs = operation.arguments(inputs, rows)
         rule = RULES.get(operation.function)
-        if rule is not None and argnum == 0 or rule is _matmul:
+        if (rule is not None and argnum == 0) or rule is _matmul:
             return rule(argnum, adjoint, value, args, kwargs)
         primitive = _primitive(operation.function)
         if primitive in primitive_vjps:
@@ -346,9 +344,7 @@ def _matmul(
 def _is_basic(index: Any) -> bool:
     parts = index if isinstance(index, tuple) else (index,)
     return all(
-        part is None
-        or part is Ellipsis
-        or isinstance(part, int | np.integer | slice)
+        part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
         for part in parts
     )
 
@@ -377,6 +373,7 @@ RULES: Mapping[Any, Callable[..., Any]] = {
     operator.getitem: _getitem,
     operator.matmul: _matmul,
 }
+
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
     """Broadcast first: autograd's rule for ``where`` leaves that out."""

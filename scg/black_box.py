@@ -125,7 +125,11 @@ def black_box(
         kind = store.float_dtype(label) if dtype is float else np.dtype(dtype)
         has_rows = any(node.has_rows for node in nodes)
         spec = Spec(
-            tuple(shape), kind, has_rows, mixes_rows=not rows and has_rows, sparse=sparse
+            tuple(shape),
+            kind,
+            has_rows,
+            mixes_rows=not rows and has_rows,
+            sparse=sparse,
         )
         row_argument = next(
             (i for i, a in enumerate(args) if isinstance(a, Node) and a.has_rows), None

@@ -48,7 +48,10 @@ def check(store: Store, estimators: Mapping[str, Any]) -> None:
 def _check_needs(site: Node, estimator: Any) -> None:
     role: Any = site.role
     who = f"node {site.name!r}: {type(estimator).__name__}"
-    if "reparameterisation" in estimator.needs and not role.distribution.reparameterised:
+    if (
+        "reparameterisation" in estimator.needs
+        and not role.distribution.reparameterised
+    ):
         msg = (
             f"{who} expected a reparameterised distribution, got "
             f"{type(role.distribution).__name__}. Use ScoreFunction() or Enumeration()."
@@ -115,11 +118,15 @@ def _check_edges(influence: Influence, flow: Flow, ends: frozenset[int]) -> None
         if edge.source not in flow.carrying or flow.kind(edge) != "blocked":
             continue
         target = nodes[edge.target]
-        if isinstance(target.role, EnvironmentStep) or _leads_on(influence, flow, edge, ends):
+        if isinstance(target.role, EnvironmentStep) or _leads_on(
+            influence, flow, edge, ends
+        ):
             _refuse(influence, flow, edge)
 
 
-def _leads_on(influence: Influence, flow: Flow, edge: Edge, ends: frozenset[int]) -> bool:
+def _leads_on(
+    influence: Influence, flow: Flow, edge: Edge, ends: frozenset[int]
+) -> bool:
     """Tell whether gradient would go on behind a blocked edge."""
     stack, seen = [edge.target], {edge.target}
     while stack:

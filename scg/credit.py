@@ -185,9 +185,7 @@ def _strided_sum(x: Any, period: int, discount: float, keep: Any) -> Any:
     return total
 
 
-def _beyond(
-    program: Program, trace: Trace, node: Node, loop: Loop, zero: Any
-) -> Any:
+def _beyond(program: Program, trace: Trace, node: Node, loop: Loop, zero: Any) -> Any:
     """Sum the costs after the loop, which its outputs and last carries lead to."""
     sets = program.influence.lag_sets(node)
     steps = len(zero)
@@ -313,9 +311,7 @@ def _next_values(
 def _value_of(program: Program, trace: Trace, loop: Loop, value: Node) -> Any:
     """Evaluate a value node on the loop's last carry."""
     known: dict[int, Any] = dict(
-        zip(
-            (n.index for n in loop.carries), trace.last_carries[loop.name], strict=True
-        )
+        zip((n.index for n in loop.carries), trace.last_carries[loop.name], strict=True)
     )
     known |= {
         n.index: trace.values[n.index][0]
@@ -341,4 +337,3 @@ def _evaluate(program: Program, trace: Trace, node: Node, known: dict[int, Any])
         else operation(inputs, trace.layout.count(program.plates[node.index]))
     )
     return known[node.index]
-

@@ -17,14 +17,19 @@ def explain(store: Store, estimators: Mapping[str, Any]) -> str:
     lines = []
     for node in store.nodes:
         if isinstance(node.role, Param):
-            lines += [f"{node.name}", *(f"  {r}" for r in _routes(influence, node.index, estimators))]
+            lines += [
+                f"{node.name}",
+                *(f"  {r}" for r in _routes(influence, node.index, estimators)),
+            ]
     for node in store.nodes:
         if isinstance(node.role, Draw) and not influence.downstream_costs(node):
             lines.append(f"{node.name} influences no cost and is left out")
     return "\n".join(lines)
 
 
-def _routes(influence: Influence, param: int, estimators: Mapping[str, Any]) -> list[str]:
+def _routes(
+    influence: Influence, param: int, estimators: Mapping[str, Any]
+) -> list[str]:
     nodes = influence.store.nodes
     found = []
     for i in sorted(influence.deterministic_descendants(param)):

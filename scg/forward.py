@@ -194,7 +194,9 @@ class _Run:
         split = len(loop.carries)
         carries, scanned = starts[:split], starts[split : split + len(loop.slices)]
         captured = starts[split + len(loop.slices) :]
-        heads = {n.index for n in (*loop.carries, *loop.slices, *loop.captured.values())}
+        heads = {
+            n.index for n in (*loop.carries, *loop.slices, *loop.captured.values())
+        }
         for inner, value in zip(loop.captured.values(), captured, strict=True):
             self.values[inner.index] = value
         inside = [n for n in body if n.index not in heads]
@@ -268,7 +270,9 @@ def _row_count(program: Program, inputs: Arrays, rows: int | None, samples: int)
                 raise InputError(msg)
     counts = set(found.values())
     if len(counts) > 1 or counts & {0} or samples < 1:
-        msg = f"expected one number of rows, at least 1, got {found}, samples={samples}."
+        msg = (
+            f"expected one number of rows, at least 1, got {found}, samples={samples}."
+        )
         raise InputError(msg)
     return counts.pop() if counts else 1
 

@@ -98,13 +98,17 @@ class Graph:
         (3, 2)
         """
         self.store.claim(name)
-        array = np.asarray(value(np.random.default_rng(0)) if callable(value) else value)
+        array = np.asarray(
+            value(np.random.default_rng(0)) if callable(value) else value
+        )
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             msg = f"param {name!r}: expected finite numbers, got {value!r}."
             raise GraphError(msg)
         declared = self.store.declared_dtype is not None and not self.store.fixed_by
         keeps = isinstance(value, np.ndarray | np.floating) or callable(value)
-        wanted = array.dtype if keeps and array.dtype.kind == "f" and not declared else None
+        wanted = (
+            array.dtype if keeps and array.dtype.kind == "f" and not declared else None
+        )
         dtype = self.store.float_dtype(name, wanted)
         if self.store.loop is not None:
             msg = f"param {name!r}: make params outside of the scan's step."

@@ -16,7 +16,15 @@ import numpy as np
 from scg.errors import ShapeError
 from scg.operation import Operation
 
-__all__ = ["LONG", "SHORT", "Spec", "describe", "dummies_of", "dummy_pair", "infer_call"]
+__all__ = [
+    "LONG",
+    "SHORT",
+    "Spec",
+    "describe",
+    "dummies_of",
+    "dummy_pair",
+    "infer_call",
+]
 
 LONG, SHORT = 7, 5
 
@@ -163,6 +171,4 @@ def _spec_of(value: Any, *, has_rows: bool) -> Spec:
 
 
 def _inputs(names: Sequence[str], specs: Sequence[Spec]) -> str:
-    return ", ".join(
-        f"{n!r}: {describe(s)}" for n, s in zip(names, specs, strict=True)
-    )
+    return ", ".join(f"{n!r}: {describe(s)}" for n, s in zip(names, specs, strict=True))

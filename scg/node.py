@@ -186,7 +186,9 @@ class Store:
     loop: Loop | None = None
     fixed_by: str = ""
 
-    def float_dtype(self, who: str, wanted: np.dtype[Any] | None = None) -> np.dtype[Any]:
+    def float_dtype(
+        self, who: str, wanted: np.dtype[Any] | None = None
+    ) -> np.dtype[Any]:
         """Return the graph's one float dtype; the first node that needs it fixes it."""
         if self.declared_dtype is None:
             self.declared_dtype = wanted or np.dtype(np.float64)
@@ -215,7 +217,14 @@ class Store:
         self.claim(label)
         inside = [self._inside(node, loop) for node in inputs] if loop else list(inputs)
         node = Node(
-            self, len(self.nodes), role, label, tuple(inside), spec, loop, name is not None
+            self,
+            len(self.nodes),
+            role,
+            label,
+            tuple(inside),
+            spec,
+            loop,
+            name is not None,
         )
         self.nodes.append(node)
         self.named[label] = node
@@ -280,7 +289,15 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
     """
 
     __slots__ = (
-        "dummies", "index", "inputs", "is_named", "loop", "name", "role", "spec", "store",
+        "dummies",
+        "index",
+        "inputs",
+        "is_named",
+        "loop",
+        "name",
+        "role",
+        "spec",
+        "store",
     )
     __hash__ = object.__hash__
 
@@ -376,7 +393,9 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
     def _component(self, position: int) -> Node:
         assert self.spec.parts is not None
         if not 0 <= position < len(self.spec.parts):
-            msg = f"node {self.name!r} has {len(self.spec.parts)} parts, not {position}."
+            msg = (
+                f"node {self.name!r} has {len(self.spec.parts)} parts, not {position}."
+            )
             raise IndexError(msg)
         return self.store.add(
             Component(position),

@@ -107,7 +107,9 @@ def capture(
         num_inputs=len(nodes),
         kind=kind,
         positional=tuple(top) if len(top) == len(nodes) else None,
-        plain=[a for _, a in top] == list(range(len(template))) == list(range(len(nodes))),
+        plain=[a for _, a in top]
+        == list(range(len(template)))
+        == list(range(len(nodes))),
         needs_rows=_mentions_rows((template, named)),
     )
     return operation, nodes

@@ -53,7 +53,9 @@ class Layout:
 
     def split(self, value: Any, plates: Plates) -> Any:
         """View a value with an axis for the rows and one for each plate."""
-        return value.reshape(self.rows, *(self.sizes[p] for p in plates), *value.shape[1:])
+        return value.reshape(
+            self.rows, *(self.sizes[p] for p in plates), *value.shape[1:]
+        )
 
     def align(self, value: Any, have: Plates, want: Plates) -> Any:
         """Repeat a value along the plates it lacks."""

@@ -128,7 +128,9 @@ class Program:
             role = node.role
             if node.is_named or isinstance(role, Draw | Cost | Value):
                 kept.add(node.index)
-            if node.index in self.flow.carrying or isinstance(role, Draw | Value | Cost):
+            if node.index in self.flow.carrying or isinstance(
+                role, Draw | Value | Cost
+            ):
                 kept.add(node.index)
                 kept.update(p.index for p in node.inputs if p.loop is not None)
         for scan in self.scans.values():
@@ -143,4 +145,3 @@ class Program:
             if name not in {None, "episode"}:
                 found.add(self.node(name).index)
         return found
-

@@ -70,7 +70,11 @@ class Reverse:
     def _loop(self, scan: Node, loop: Loop) -> None:
         body = self.program.bodies[loop.name]
         outputs = self._outputs(scan, loop)
-        seeds = {n.index: self.adjoints.pop(n.index) for n in body if n.index in self.adjoints}
+        seeds = {
+            n.index: self.adjoints.pop(n.index)
+            for n in body
+            if n.index in self.adjoints
+        }
         if not seeds and not outputs and not self.adjoints.keys() & self._finals(scan):
             return
         behind = self.program.flow.carrying
@@ -80,7 +84,11 @@ class Reverse:
             self._at_once(scan, loop, body, seeds, outputs)
 
     def _at_once(
-        self, scan: Node, loop: Loop, body: list[Node], seeds: dict[int, Any],
+        self,
+        scan: Node,
+        loop: Loop,
+        body: list[Node],
+        seeds: dict[int, Any],
         outputs: dict[int, Any],
     ) -> None:
         steps = loop.length or 0
@@ -92,7 +100,9 @@ class Reverse:
             if node.index in self.adjoints and node.inputs:
                 self._node(self.adjoints, node, flat, lead=False)
         stacked = {
-            n.index: self.adjoints.pop(n.index) for n in body if n.index in self.adjoints
+            n.index: self.adjoints.pop(n.index)
+            for n in body
+            if n.index in self.adjoints
         }
         for i, g in stacked.items():
             g = g.reshape(steps, -1, *g.shape[1:])
@@ -101,7 +111,11 @@ class Reverse:
                 self._head(scan, loop, node, g[t], t)
 
     def _through_time(
-        self, scan: Node, loop: Loop, body: list[Node], seeds: dict[int, Any],
+        self,
+        scan: Node,
+        loop: Loop,
+        body: list[Node],
+        seeds: dict[int, Any],
         outputs: dict[int, Any],
     ) -> None:
         values = self.trace.values
@@ -145,9 +159,11 @@ class Reverse:
             return
         g = self._unaligned(outer, g, self.program.plates[scan.index])
         if is_slice:
-            full = np.zeros((*g.shape[:1], loop.length or 0, *g.shape[1:]), g.dtype) if (
-                outer.has_rows
-            ) else np.zeros((loop.length or 0, *g.shape), g.dtype)
+            full = (
+                np.zeros((*g.shape[:1], loop.length or 0, *g.shape[1:]), g.dtype)
+                if (outer.has_rows)
+                else np.zeros((loop.length or 0, *g.shape), g.dtype)
+            )
             full[(slice(None), t) if outer.has_rows else t] = g
             g = full
         self._add(self.adjoints, outer, g)
@@ -182,7 +198,9 @@ class Reverse:
             if isinstance(node.role, ScanOutput) and node.inputs[0] is scan:
                 yield node
 
-    def _node(self, adjoints: dict[int, Any], node: Node, values: Any, *, lead: bool) -> None:
+    def _node(
+        self, adjoints: dict[int, Any], node: Node, values: Any, *, lead: bool
+    ) -> None:
         """Take a node's adjoint to its inputs."""
         role = node.role
         if not node.inputs or isinstance(role, ScanOutput):
@@ -234,8 +252,10 @@ class Reverse:
     def _pathwise(
         self, adjoints: dict[int, Any], node: Node, role: Draw, g: Any, values: Any
     ) -> None:
-        noise = values.noise(self.trace, node) if isinstance(values, _Step | _Flat) else (
-            self.trace.noise[node.index]
+        noise = (
+            values.noise(self.trace, node)
+            if isinstance(values, _Step | _Flat)
+            else (self.trace.noise[node.index])
         )
         inputs = [self._value(values, node, p) for p in node.inputs]
 
@@ -243,7 +263,9 @@ class Reverse:
             return role.at(parameters).reparameterise(noise)
 
         which = [
-            i for i, p in enumerate(node.inputs) if p.index in self.program.flow.carrying
+            i
+            for i, p in enumerate(node.inputs)
+            if p.index in self.program.flow.carrying
         ]
         _, pull = trace_vjp(draw, inputs, which)
         for i, back in zip(which, pull(g), strict=True):
@@ -273,7 +295,11 @@ class _Step:
         value = self.values[index]
         if index not in self.inside:
             return value
-        return tuple(p[self.t] for p in value) if isinstance(value, tuple) else value[self.t]
+        return (
+            tuple(p[self.t] for p in value)
+            if isinstance(value, tuple)
+            else value[self.t]
+        )
 
     def noise(self, trace: Trace, node: Node) -> Any:
         return trace.noise[node.index][self.t]

@@ -42,8 +42,12 @@ def scan(
     store.claim(name)
     initial, structure = _flatten(init, f"{name}: init")
     scanned, scanned_structure = _flatten(xs, f"{name}: xs")
-    starts = [_as_node(store, value, f"{name} init {i}") for i, value in enumerate(initial)]
-    sources = [_as_node(store, value, f"{name} xs {i}") for i, value in enumerate(scanned)]
+    starts = [
+        _as_node(store, value, f"{name} init {i}") for i, value in enumerate(initial)
+    ]
+    sources = [
+        _as_node(store, value, f"{name} xs {i}") for i, value in enumerate(scanned)
+    ]
     loop = Loop(name, _length(name, sources, length))
     with store.tracing(loop):
         loop.carries = [_head(store, loop, Carry(i), n) for i, n in enumerate(starts)]
@@ -51,16 +55,22 @@ def scan(
             _head(store, loop, Slice(i), n, scanned=True) for i, n in enumerate(sources)
         ]
         carry = _unflatten(structure, iter(loop.carries))
-        arguments = (carry,) if xs is None else (
-            carry,
-            _unflatten(scanned_structure, iter(loop.slices)),
+        arguments = (
+            (carry,)
+            if xs is None
+            else (
+                carry,
+                _unflatten(scanned_structure, iter(loop.slices)),
+            )
         )
         after, outputs = _split(step(*arguments), structure, name)
         flat_after, _ = _flatten(after, f"{name}: carry")
         flat_outputs, output_structure = _flatten(outputs, f"{name}: output")
         loop.following = [
             _inside(store, loop, value, head, f"{name} carry {i}")
-            for i, (value, head) in enumerate(zip(flat_after, loop.carries, strict=True))
+            for i, (value, head) in enumerate(
+                zip(flat_after, loop.carries, strict=True)
+            )
         ]
         loop.outputs = [
             _inside(store, loop, value, None, f"{name} output {i}")
@@ -70,7 +80,9 @@ def scan(
     spec = Spec((), np.dtype(object), has_rows=True)
     node = store.add(Scan(loop), [*starts, *sources, *captured], spec, name=name)
     final = [
-        store.add(ScanOutput(i, stacked=False), (node,), head.spec, stem=f"{name}.carry")
+        store.add(
+            ScanOutput(i, stacked=False), (node,), head.spec, stem=f"{name}.carry"
+        )
         for i, head in enumerate(loop.carries)
     ]
     stacked = [
@@ -197,8 +209,11 @@ def _inside(
                 f"{node.shape}, which has none. Add it to a node of the loop's body."
             )
             raise ShapeError(msg)
-        node = store._inside(node, loop)  # noqa: SLF001
-    if head is not None and (node.spec.shape, node.dtype) != (head.spec.shape, head.dtype):
+        node = store._inside(node, loop)
+    if head is not None and (node.spec.shape, node.dtype) != (
+        head.spec.shape,
+        head.dtype,
+    ):
         msg = (
             f"{where}: expected {describe(head.spec)} as in init, got "
             f"{describe(node.spec)}. Give init the shape and dtype that the step returns."

@@ -84,7 +84,7 @@ class Compiled:
         return Estimate(gradient, _mean_cost(program, trace), trace, after, {})
 
 
-def compile(  # noqa: A001 - the field's word
+def compile(
     graph: Graph, estimators: Mapping[str, AbstractEstimator] | None = None
 ) -> Compiled:
     """Check a graph with its estimators and return `estimate_gradient`, bound to both.
@@ -200,7 +200,9 @@ def forward(
     (3,)
     """
     program = Program(graph.store, estimators)
-    return run(program, params, inputs, rng=rng, rows=rows, samples=samples, given=given)
+    return run(
+        program, params, inputs, rng=rng, rows=rows, samples=samples, given=given
+    )
 
 
 def _mean_cost(program: Program, trace: Trace) -> float:
@@ -256,7 +258,9 @@ def _cost_seed(program: Program, trace: Trace, cost: Node) -> Any:
     return np.broadcast_to(weight, shape).astype(cost.dtype)
 
 
-def _adjoints(program: Program, trace: Trace, node: Node, credit: Credit) -> dict[str, Any]:
+def _adjoints(
+    program: Program, trace: Trace, node: Node, credit: Credit
+) -> dict[str, Any]:
     """Ask the estimator of one sample, with time folded into the rows."""
     role: Any = node.role
     want = program.plates[node.index]
@@ -283,5 +287,3 @@ def _adjoints(program: Program, trace: Trace, node: Node, credit: Credit) -> dic
         credit.advantage.reshape(-1),
     )
     return program.estimators[node.index].adjoints(site)
-
-

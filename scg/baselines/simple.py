@@ -184,7 +184,9 @@ class MovingAverage(AbstractBaseline):
         if not weight > 0:
             return 0.0, after
         b = (mean / weight).astype(inputs.cost.dtype)
-        return (b.reshape(-1, *(1,) * (inputs.cost.ndim - 1)) if keep_time else b), after
+        return (
+            b.reshape(-1, *(1,) * (inputs.cost.ndim - 1)) if keep_time else b
+        ), after
 
 
 def _others(
@@ -192,6 +194,8 @@ def _others(
 ) -> Any:
     count = 1 if axis is None else inputs.cost.shape[axis]
     if axis is None or count < 2:
-        msg = f"node {inputs.name!r}: {who} expected at least 2 {what}, got 1. {way_out}"
+        msg = (
+            f"node {inputs.name!r}: {who} expected at least 2 {what}, got 1. {way_out}"
+        )
         raise BaselineError(msg)
     return (inputs.cost.sum(axis=axis, keepdims=True) - inputs.cost) / (count - 1)

@@ -87,7 +87,9 @@ class ScoreFunction(AbstractEstimator):
             msg = f"ScoreFunction: expected samples >= 1, got {self.samples!r}."
             raise EstimatorError(msg)
         if not 0 <= self.discount <= 1:
-            msg = f"ScoreFunction: expected a discount in [0, 1], got {self.discount!r}."
+            msg = (
+                f"ScoreFunction: expected a discount in [0, 1], got {self.discount!r}."
+            )
             raise EstimatorError(msg)
 
     @property
@@ -125,6 +127,7 @@ class ScoreFunction(AbstractEstimator):
         factor = per_event(site.weight * site.advantage, site.value)
         score = site.distribution.score(site.value)
         return {
-            name: s * (factor if np.ndim(s) == np.ndim(site.value) else factor[..., None])
+            name: s
+            * (factor if np.ndim(s) == np.ndim(site.value) else factor[..., None])
             for name, s in score.items()
         }
