@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -207,6 +209,48 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch, call, fail
     monkeypatch.undo()
     assert isinstance(failure, KeyboardInterrupt) or "No space" in str(caught.value)
     assert load(path)[1] == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+KILLED_WHILE_SAVING = """
+import os, pathlib, signal, sys
+import numpy as np
+from scg.checkpoint import save
+
+stage, path = sys.argv[1:]
+die = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+if stage == "half":
+    opened = pathlib.Path.open
+    def open_half(self, mode):
+        file = opened(self, mode, buffering=0)
+        file.write(b"half")
+        die()
+    pathlib.Path.open = open_half
+if stage == "flush":
+    os.fsync = die
+if stage == "rename":
+    pathlib.Path.replace = die
+if stage == "folder":
+    os.open = die
+save(path, {"x": np.ones(3)}, "new")
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "survivor"),
+    [("half", "old"), ("flush", "old"), ("rename", "old"), ("folder", "new")],
+)
+def test_a_process_killed_while_it_saves_leaves_the_old_file_or_the_new_one(
+    tmp_path, stage, survivor
+):
+    path = tmp_path / "model.safetensors"
+    save(path, MODEL, "old")
+    command = [sys.executable, "-c", KILLED_WHILE_SAVING, stage, str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    killed = subprocess.run(command, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert load(path)[1] == survivor
+    save(path, {}, "after")
     assert list(tmp_path.iterdir()) == [path]
 
 

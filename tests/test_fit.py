@@ -81,7 +81,7 @@ def test_a_callback_sees_every_step_and_can_stop():
     assert seen == [(1, 5.0), (2, 1.25), (3, 0.3125)]
 
 
-def test_a_method_may_step_many_times():
+def test_a_method_may_step_many_times(tmp_path):
     class Twice(AbstractMethod):
         def init(self, params):
             return {"count": np.array(0)}
@@ -92,7 +92,7 @@ def test_a_method_may_step_many_times():
             count = {"count": optimizer_state["count"] + 2}
             return params, count, {"step": np.array(step)}, {"kl": np.float32(0.5)}
 
-    result = parabola_fit(Twice(), 3, optimizer=None)
+    result = parabola_fit(Twice(), 3, optimizer=None, checkpoint=tmp_path)
     assert result.params["x"].tolist() == [1 / 64, 2 / 64]
     assert result.optimizer_state["count"] == 6
     assert result.state["step"] == 2

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fit_runs import (
     Counter,
+    after,
     assert_same_bits,
     assert_same_result,
     must_not_run,
@@ -40,11 +42,29 @@ def test_a_resumed_run_leaves_the_generator_where_the_uninterrupted_one_does(tmp
     assert resumed.spawn(1)[0].random() == whole.spawn(1)[0].random()
 
 
-def test_a_finished_run_is_not_continued(tmp_path):
+def test_a_finished_run_is_neither_continued_nor_written_again(tmp_path):
     first = noisy_fit(tmp_path, 5)
-    again = noisy_fit(tmp_path, 5, model=None)
+    files = {path: path.stat().st_ino for path in tmp_path.iterdir()}
+    again = noisy_fit(tmp_path, 5, model=must_not_run)
     assert_same_result(again, first)
     assert again.stopped == "finished"
+    assert {path: path.stat().st_ino for path in tmp_path.iterdir()} == files
+
+
+def test_the_clock_of_a_resumed_run_goes_on(tmp_path):
+    pause = after(3, lambda: time.sleep(0.05))
+    first = parabola_fit(num_steps=4, checkpoint=tmp_path, callbacks=[pause])
+    result = parabola_fit(num_steps=6, checkpoint=tmp_path)
+    seconds = [record["seconds"] for record in result.history]
+    assert seconds == sorted(seconds)
+    assert 0.05 < first.history[3]["seconds"] < seconds[4] < 5.0
+
+
+def test_a_damaged_checkpoint_is_not_kept_in_place_of_a_good_one(tmp_path):
+    noisy_fit(tmp_path, 30, save_every=10)
+    os.truncate(checkpoint_path(tmp_path, 30), 1000)
+    result = noisy_fit(tmp_path, 25, keep=1)
+    assert_same_bits(load_params(tmp_path), result.params)
 
 
 def test_checkpoints_are_made_every_few_steps_and_at_the_end(tmp_path):
