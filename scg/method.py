@@ -21,11 +21,11 @@ from scg.elementwise import Arrays, Optimizer, check_finite
 __all__ = [
     "AbstractMethod",
     "Data",
-    "Estimate",
     "GradientStep",
     "MethodUpdate",
     "State",
     "Step",
+    "StepEstimate",
 ]
 
 Inputs: TypeAlias = Mapping[str, NDArray[Any]]
@@ -38,7 +38,7 @@ Data: TypeAlias = Callable[[np.random.Generator, int], Inputs]
 MethodUpdate: TypeAlias = tuple[Arrays, Arrays, State, dict[str, float]]
 
 
-class Estimate(Protocol):
+class StepEstimate(Protocol):
     """What a `Step` returns: a cost, a gradient like the params, a state, metrics."""
 
     @property
@@ -70,7 +70,7 @@ class Step(Protocol):
         rows: int | None = None,
         samples: int = 1,
         state: State = None,
-    ) -> Estimate:
+    ) -> StepEstimate:
         """Run the model once."""
 
 

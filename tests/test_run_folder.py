@@ -18,10 +18,11 @@ from fit_runs import (
     stop_after,
 )
 
+import scg
 from scg.checkpoint import save
 from scg.checkpoint_folder import checkpoint_path, saved_steps
 from scg.errors import CheckpointError, MissingExtraError
-from scg.optimizers import rmsprop
+from scg.optimizers import adam, rmsprop
 from scg.run_state import load_params
 
 
@@ -31,6 +32,25 @@ def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path, stop):
     part = noisy_fit(tmp_path / "part", 40, callbacks=[stop_after(stop)])
     assert part.step == stop
     assert_same_result(noisy_fit(tmp_path / "part", 40), whole)
+
+
+def test_a_resumed_run_of_a_compiled_graph_equals_the_uninterrupted_one(tmp_path):
+    graph = scg.Graph("toy")
+    theta = graph.param("theta", 0.0)
+    b = graph.sample("b", scg.Bernoulli(logits=theta))
+    graph.cost("loss", (b - 0.45) ** 2)
+    model = scg.compile(graph, {"b": scg.ScoreFunction(baseline=scg.MovingAverage())})
+
+    def run(folder, num_steps):
+        params, optimizer = {"theta": np.zeros(())}, adam(0.05)
+        options = {"params": params, "optimizer": optimizer, "checkpoint": folder}
+        return parabola_fit(model, num_steps, rows=64, **options)
+
+    whole = run(None, 60)
+    run(tmp_path, 25)
+    assert_same_result(run(tmp_path, 60), whole)
+    assert whole.state
+    assert whole.params["theta"] < -1.0
 
 
 def test_a_resumed_run_leaves_the_generator_where_the_uninterrupted_one_does(tmp_path):
