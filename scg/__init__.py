@@ -56,10 +56,10 @@ from scg.functions import (
 from scg.graph import Graph
 from scg.node import Node
 from scg.optimizers import adam, rmsprop, sgd
-from scg.surrogate import Estimate, compile, estimate_gradient, forward  # noqa: A004
+from scg.surrogate import Estimate, compile, estimate_gradient, forward
 from scg.trace import Trace
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - plain order, which a test holds
     "AbstractBaseline",
     "AbstractDistribution",
     "AbstractEstimator",

@@ -271,9 +271,8 @@ def _boxed_version(operation: Operation) -> Callable[..., Any]:
         return _COMPOSED[function]
     by_name = getattr(anp, operation.name, None)
     if callable(by_name) and not hasattr(by_name, "_is_autograd_primitive"):
-        return by_name  # type: ignore[no-any-return]
-    version = trace_primitives_map.get(function, function)
-    return version  # type: ignore[no-any-return]
+        return by_name
+    return trace_primitives_map.get(function, function)
 
 
 def _primitive(function: Any) -> Any:

@@ -120,7 +120,7 @@ def black_box(
         if not nodes:
             msg = "black_box: expected at least one node among the arguments."
             raise GraphError(msg)
-        label = name or getattr(function, "__name__", "black box")
+        label = name or str(getattr(function, "__name__", "black box"))
         store = nodes[0].store
         kind = store.float_dtype(label) if dtype is float else np.dtype(dtype)
         has_rows = any(node.has_rows for node in nodes)

@@ -35,7 +35,7 @@ def check(store: Store, estimators: Mapping[str, Any]) -> None:
     sites = {n.name: n for n in store.nodes if isinstance(n.role, Draw)}
     for name, estimator in estimators.items():
         if name not in sites:
-            raise unknown_name("stochastic node", name, sites)
+            raise unknown_name("stochastic node", name, sites)  # noqa: EM101
         _check_needs(sites[name], estimator)
         _check_reads(influence, sites[name], estimator)
     pathwise = [sites[n].index for n, e in estimators.items() if e.pathwise]
@@ -177,9 +177,9 @@ def _check_params(influence: Influence, flow: Flow, ends: frozenset[int]) -> Non
             influence.store.nodes[i].name for i in influence.descendants(node.index)
         )
         msg = (
-            f"param {node.name!r}: no gradient can reach it. It leads to {below or 'nothing'}"
-            ", of which no cost and no influential sample is reached along edges that have "
-            "a derivative. Use it in the model, or remove it."
+            f"param {node.name!r}: no gradient can reach it. It leads to "
+            f"{below or 'nothing'}, of which no cost and no influential sample is reached "
+            "along edges that have a derivative. Use it in the model, or remove it."
         )
         raise UnreachableParamError(msg)
 

@@ -16,7 +16,7 @@ import numpy as np
 from scg.baselines import BaselineInputs, LearnedBaseline
 from scg.critics import GAE
 from scg.errors import EstimatorError
-from scg.node import EnvironmentStep, Loop, Node
+from scg.node import Loop, Node
 from scg.plates import SAMPLES
 from scg.program import Program
 from scg.returns import discounted_sum, generalised_advantage
@@ -122,8 +122,7 @@ def _outside(program: Program, trace: Trace, node: Node) -> Any:
 def _mixes(program: Program, node: Node, cost: Node) -> bool:
     """Tell whether a path from the sample to the cost leads through other rows."""
     return any(
-        m.spec.mixes_rows
-        and m.index in program.influence.descendants(node.index)
+        m.index in program.influence.descendants(node.index)
         and cost.index in program.influence.descendants(m.index)
         for m in program.nodes
         if m.spec.mixes_rows
@@ -217,7 +216,8 @@ def _sources(
     from_output = {
         n.role.position  # type: ignore[attr-defined]
         for n in program.nodes
-        if n.inputs[:1] == (scan,)
+        if n.inputs
+        and n.inputs[0] is scan
         and getattr(n.role, "stacked", None) is stacked
         and (cost.index in program.influence.descendants(n.index))
     }
@@ -298,13 +298,13 @@ def _next_values(
         after *= keep
     for i, ends in trace.ends.items():
         step = program.nodes[i]
-        if step.loop is loop and isinstance(step.role, EnvironmentStep):
-            if ends.truncated.any():
-                msg = (
-                    f"environment {step.name!r} truncated an episode; a value there is "
-                    "not available yet. Use LearnedBaseline, which ends credit there."
-                )
-                raise EstimatorError(msg)
+        if step.loop is loop and ends.truncated.any():
+            msg = (
+                f"environment {step.name!r} truncated an episode, where GAE would need "
+                "the value of the last observation, which it does not compute. Use "
+                "LearnedBaseline, which ends credit there."
+            )
+            raise EstimatorError(msg)
     return after
 
 

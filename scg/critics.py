@@ -29,9 +29,9 @@ class GAE(AbstractCritic):
               A_t = \sum_{k \ge 0} (\gamma\lambda)^k \delta_{t+k}
 
     Where an episode is terminated, or credit ends at a boundary, the next value is 0;
-    where it is truncated, it is the value of the final observation; after the loop's
-    last step, that of the last carry. The value is fitted to ``A + V``. With ``lam=1``
-    it is the sampled return, bootstrapped only at truncations and at the loop's end.
+    after the loop's last step it is that of the last carry. A truncated episode is an
+    error, since the value of its final observation is not computed. The value is fitted
+    to ``A + V``. With ``lam=1`` it is the sampled return, bootstrapped at the loop's end.
 
     Parameters
     ----------

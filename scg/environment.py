@@ -70,7 +70,28 @@ class Environment:
 
     Examples
     --------
-    See ``examples/cartpole.py``.
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> import scg
+    >>> space = SimpleNamespace(shape=(), dtype=np.int64)
+    >>> class Countdown:
+    ...     num_envs, metadata = 2, {"autoreset_mode": "SameStep"}
+    ...     single_observation_space = single_action_space = space
+    ...     def reset(self, seed=None):
+    ...         return np.array([3, 3]), {}
+    ...     def step(self, action):
+    ...         no = np.array([False, False])
+    ...         return 3 - action, -1.0 * action, no, no, {}
+    >>> graph = scg.Graph()
+    >>> countdown = scg.Environment(Countdown())
+    >>> def step(observation):
+    ...     a = graph.sample("a", scg.Categorical(logits=np.zeros(3)))
+    ...     observation, reward, terminated = countdown(a)
+    ...     graph.cost("loss", -reward)
+    ...     return observation
+    >>> last, _ = graph.scan(step, init=countdown.reset(), length=5)
+    >>> scg.forward(graph, {}, rng=np.random.default_rng(0))["loss"].shape
+    (5, 2)
     """
 
     def __init__(
@@ -99,9 +120,6 @@ class Environment:
 
     def __call__(self, action: Node) -> tuple[Node, Node, Node]:
         """Step with the given action; return observation, reward and terminated."""
-        if not isinstance(action, Node):
-            msg = f"{self.name!r}: expected an action node, got {action!r}."
-            raise GraphError(msg)
         expected = self.action_spec
         if not action.has_rows or action.event_shape != expected.shape:
             msg = (
@@ -131,7 +149,7 @@ class Environment:
             try:
                 self.observation, _ = self.vector_env.reset(seed=self.seed)
             except Exception as error:
-                raise self._failure("reset", error) from error
+                raise self._failure("reset", error) from error  # noqa: EM101
         return self.observation
 
     def advance(self, action: Any) -> Outcome:
@@ -142,7 +160,7 @@ class Environment:
                 np.asarray(action).astype(dtype, copy=False)
             )
         except Exception as error:
-            raise self._failure("step", error) from error
+            raise self._failure("step", error) from error  # noqa: EM101
         reward = self._checked_reward(reward)
         terminated = np.array(terminated, dtype=bool)
         truncated = np.array(truncated, dtype=bool) & ~terminated

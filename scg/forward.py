@@ -69,7 +69,7 @@ class _Run:
         _check_names("input", inputs, wanted)
         for name in given:
             if name not in program.names:
-                raise unknown_name("node", name, program.names)
+                raise unknown_name("node", name, program.names)  # noqa: EM101
         sizes = {SAMPLES: int(samples), **program.branching}
         self.layout = Layout(
             _row_count(program, inputs, rows, samples), sizes, program.plates
@@ -131,7 +131,8 @@ class _Run:
         expected = node.event_shape
         shape = value.shape[1:] if node.has_rows else value.shape
         if shape != expected or (node.has_rows and not value.ndim):
-            msg = f"{word} {node.name!r}: expected {describe(node.spec)}, got {value.shape}."
+            wanted = describe(node.spec)
+            msg = f"{word} {node.name!r}: expected {wanted}, got {value.shape}."
             raise InputError(msg)
         if value.dtype != node.dtype:
             if not np.can_cast(value.dtype, node.dtype, "same_kind"):
@@ -156,6 +157,10 @@ class _Run:
             value = np.asarray(self.given[node.name])
             if node.loop is not None:
                 value = value[self.step]
+            if node.index in self.program.branching:
+                self.layout.weights[node.index] = (
+                    1.0 / self.program.branching[node.index]
+                )
             return np.broadcast_to(value.astype(node.dtype), shape)
         drawn = estimator.draw(distribution, shape, self.generators[node.index])
         if drawn.noise is not None:

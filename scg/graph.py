@@ -143,7 +143,7 @@ class Graph:
         spec = Spec(tuple(int(n) for n in shape), kind, has_rows=True)
         return self.store.add(Input(), (), spec, name=name)
 
-    def sample(self, name: str, distribution: AbstractDistribution) -> Node:
+    def sample(self, name: str, distribution: Any) -> Node:
         """Add a stochastic node: one draw from `distribution` for each row.
 
         Parameters
@@ -412,6 +412,7 @@ class Graph:
 def _draw_spec(name: str, template: Any, nodes: Mapping[str, Node]) -> Spec:
     """Find the shape of one row's draw by filling in dummy parameters."""
     shapes = []
+    filled = template
     for which in (0, 1):
         values = {k: dummies_of(node)[which] for k, node in nodes.items()}
         try:

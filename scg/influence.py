@@ -70,7 +70,7 @@ class LagSets:
 
 
 def is_random(node: Node) -> bool:
-    """Tell whether a node is in S: a draw, or an environment (a draw of unknown density)."""
+    """Tell whether a node is in S: a draw or an environment."""
     return node.kind in {"stochastic", "environment"}
 
 
@@ -129,7 +129,7 @@ class Influence:
         try:
             return self.store.named[which]
         except KeyError:
-            raise unknown_name("node", which, self.store.named) from None
+            raise unknown_name("node", which, self.store.named) from None  # noqa: EM101
 
     def influences(self, v: str | Node, w: str | Node) -> bool:
         """Tell whether ``v ≺ w``: a path of at least one edge leads from v to w."""

@@ -133,7 +133,7 @@ class Carry(Role):
 
 @dataclass(frozen=True, slots=True)
 class Slice(Role):
-    """This step's part of scanned input number `position`."""
+    """Each step's part of scanned input number `position`."""
 
     position: int
 
@@ -232,7 +232,7 @@ class Store:
 
     def claim(self, name: str) -> None:
         """Raise if `name` is taken, or is not a name."""
-        if not isinstance(name, str) or not name:
+        if not name:
             msg = f"a node's name must be a non-empty string, got {name!r}."
             raise GraphError(msg)
         if name in self.named:
@@ -353,7 +353,7 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
         return len(self.shape)
 
     @property
-    def T(self) -> Node:
+    def T(self) -> Node:  # noqa: N802 - NumPy's name
         """The transpose, for a node without rows."""
         return self.transpose()
 

@@ -59,7 +59,7 @@ class Program:
     def node(self, name: str) -> Node:
         """Find a node by name."""
         if name not in self.names:
-            raise unknown_name("node", name, self.names)
+            raise unknown_name("node", name, self.names)  # noqa: EM101
         return self.nodes[self.names[name]]
 
     def recurrent(self, loop: Loop, needed: frozenset[int]) -> bool:
@@ -133,9 +133,9 @@ class Program:
             ):
                 kept.add(node.index)
                 kept.update(p.index for p in node.inputs if p.loop is not None)
-        for scan in self.scans.values():
-            kept.update(n.index for n in scan.role.loop.outputs)
-            kept.update(self._named_boundaries())
+        for loop in {n.loop for n in self.nodes if n.loop is not None}:
+            kept.update(n.index for n in loop.outputs)
+        kept.update(self._named_boundaries())
         return frozenset(kept)
 
     def _named_boundaries(self) -> set[int]:

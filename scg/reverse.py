@@ -34,7 +34,9 @@ class Reverse:
         self.program = program
         self.trace = trace
         self.adjoints: dict[int, Any] = {}
-        self.shared = _shared(program, private) if private else frozenset()
+        self.shared: frozenset[int] = (
+            frozenset() if private is None else _shared(program, private)
+        )
 
     def seed(self, node: Node, adjoint: Any) -> None:
         """Start with an adjoint at a node; inside a loop, of shape (time, rows, ...)."""
@@ -105,10 +107,10 @@ class Reverse:
             if n.index in self.adjoints
         }
         for i, g in stacked.items():
-            g = g.reshape(steps, -1, *g.shape[1:])
+            by_step = g.reshape(steps, -1, *g.shape[1:])
             node = self.program.nodes[i]
             for t in range(steps):
-                self._head(scan, loop, node, g[t], t)
+                self._head(scan, loop, node, by_step[t], t)
 
     def _through_time(
         self,
@@ -120,6 +122,7 @@ class Reverse:
     ) -> None:
         values = self.trace.values
         following = self._final_adjoints(scan)
+        carries = {n.index: k for k, n in enumerate(loop.carries)}
         for t in range((loop.length or 0) - 1, -1, -1):
             now = _Step(values, body, t)
             for source in (seeds, outputs):
@@ -140,22 +143,24 @@ class Reverse:
             }
             for i, g in left.items():
                 head = self.program.nodes[i]
-                if head in loop.carries and t > 0:
-                    following[loop.carries.index(head)] = g
+                if i in carries and t > 0:
+                    following[carries[i]] = g
                 else:
                     self._head(scan, loop, head, g, t)
 
     def _head(self, scan: Node, loop: Loop, head: Node, g: Any, t: int) -> None:
         """Hand the adjoint of a loop's head to the node outside that feeds it."""
+        # By index: == on nodes builds graph.
         heads = [*loop.carries, *loop.slices, *loop.captured.values()]
-        if head not in heads:
+        positions = {n.index: k for k, n in enumerate(heads)}
+        if head.index not in positions:
             return
-        position = heads.index(head)
+        position = positions[head.index]
         outer = scan.inputs[position]
         if outer.index not in self.program.flow.carrying:
             return
         is_slice = len(loop.carries) <= position < len(loop.carries) + len(loop.slices)
-        if head in loop.carries and t > 0:
+        if position < len(loop.carries) and t > 0:
             return
         g = self._unaligned(outer, g, self.program.plates[scan.index])
         if is_slice:

@@ -89,7 +89,7 @@ def scan(
         store.add(
             ScanOutput(i, stacked=True),
             (node,),
-            replace(output.spec, shape=(loop.length, *output.spec.shape)),
+            replace(output.spec, shape=(loop.length or 0, *output.spec.shape)),
             stem=f"{name}.output",
         )
         for i, output in enumerate(loop.outputs)

@@ -46,6 +46,20 @@ class Estimate:
     state : dict of str to array
         What baselines keep for the next run.
     metrics : dict of str to float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scg
+    >>> graph = scg.Graph()
+    >>> x = graph.input("x")
+    >>> theta = graph.param("theta", 2.0)
+    >>> loss = graph.cost("loss", theta * x)
+    >>> inputs = {"x": np.array([1.0, 3.0])}
+    >>> rng = np.random.default_rng(0)
+    >>> estimate = scg.estimate_gradient(graph, {"theta": 2.0}, inputs, rng=rng)
+    >>> estimate.cost, float(estimate.gradient["theta"])
+    (4.0, 2.0)
     """
 
     gradient: dict[str, Any]
@@ -237,11 +251,11 @@ def _gradient(
     gradient = {}
     for node in program.params:
         zeros = np.zeros(node.event_shape, node.dtype)
-        value = np.asarray(arrived.get(node.index, zeros), node.dtype)
-        if not np.isfinite(value).all():
+        found = np.asarray(arrived.get(node.index, zeros), node.dtype)
+        if not np.isfinite(found).all():
             msg = f"param {node.name!r}: its gradient is NaN or infinite."
             raise NonFiniteError(msg)
-        gradient[node.name] = value
+        gradient[node.name] = found
     return gradient
 
 

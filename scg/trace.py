@@ -37,6 +37,19 @@ class Trace:
     ----------
     rows : int
         The number of rows before branching.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scg
+    >>> graph = scg.Graph()
+    >>> x = graph.input("x")
+    >>> theta = graph.param("theta", 2.0)
+    >>> loss = graph.cost("loss", theta * x)
+    >>> inputs = {"x": np.array([1.0, 3.0])}
+    >>> rng = np.random.default_rng(0)
+    >>> scg.forward(graph, {"theta": 2.0}, inputs, rng=rng)["loss"]
+    array([2., 6.])
     """
 
     nodes: tuple[Node, ...]
@@ -54,7 +67,7 @@ class Trace:
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.names:
-            raise unknown_name("node", name, self.names)
+            raise unknown_name("node", name, self.names)  # noqa: EM101
         value = self.values[self.names[name]]
         if value is None:
             msg = (

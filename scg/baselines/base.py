@@ -40,7 +40,14 @@ class BaselineInputs:
 
 
 class AbstractBaseline(ABC):
-    """A number for each row, from what the node does not influence."""
+    """A number for each row, from what the node does not influence.
+
+    Examples
+    --------
+    >>> import scg
+    >>> isinstance(scg.LeaveOneOut(), AbstractBaseline)
+    True
+    """
 
     __slots__ = ()
 

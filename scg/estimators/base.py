@@ -64,7 +64,14 @@ class Site:
 
 
 class AbstractEstimator(ABC):
-    """How one stochastic node is drawn, and what it adds to the surrogate loss."""
+    """How one stochastic node is drawn, and what it adds to the surrogate loss.
+
+    Examples
+    --------
+    >>> import scg
+    >>> isinstance(scg.Pathwise(), AbstractEstimator)
+    True
+    """
 
     __slots__ = ()
 

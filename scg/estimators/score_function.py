@@ -80,10 +80,7 @@ class ScoreFunction(AbstractEstimator):
     summary: ClassVar[str] = "score of the value times the costs it influences"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.baseline, AbstractBaseline):
-            msg = f"ScoreFunction: expected a baseline, got {self.baseline!r}."
-            raise EstimatorError(msg)
-        if not (isinstance(self.samples, int) and self.samples >= 1):
+        if self.samples < 1:
             msg = f"ScoreFunction: expected samples >= 1, got {self.samples!r}."
             raise EstimatorError(msg)
         if not 0 <= self.discount <= 1:
