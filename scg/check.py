@@ -1,14 +1,22 @@
 """The proof that every estimator is legal on a graph, before anything runs.
 
-Condition 1 of the theorem asks that every edge between nodes a param reaches
+Condition 1 of the theorem asks that every edge between nodes that a param reaches
 deterministically has a derivative; a pathwise draw counts as deterministic. Baselines
-may read only what their sample does not influence, and a param must be reached.
+and critics may read only what their sample does not influence, and gradient must be
+able to reach every param.
+
+References
+----------
+Schulman, Heess, Weber & Abbeel 2015, "Gradient Estimation Using Stochastic Computation
+Graphs", theorem 1 and section 3.2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from scg.errors import (
     BaselineError,
@@ -19,174 +27,220 @@ from scg.errors import (
     unknown_name,
 )
 from scg.flow import Flow
-from scg.influence import Edge, Influence, is_random
-from scg.node import Cost, Draw, EnvironmentStep, Node, Param, Store, Value
+from scg.influence import Edge
+from scg.node import Call, Node, Store, Value
+from scg.routes import Choice, Routes, is_black_box, no_derivative
 
 __all__ = ["check"]
 
+_DIFFERENTIABLE = "write it with np.where or np.maximum"
+_CUT = "cut the way on purpose: scg.stop_gradient of {!r}"
+
 
 def check(store: Store, estimators: Mapping[str, Any]) -> None:
-    """Raise if an estimator is not legal; see `scg.Graph.check`."""
-    costs = [n for n in store.nodes if isinstance(n.role, Cost)]
-    if not costs:
-        msg = f"graph {store.title!r}: expected at least one cost, got none."
+    r"""Prove that every estimator is legal on a graph, or raise.
+
+    For each param θ and each edge (v, w) with :math:`\theta \prec^D v` and
+    :math:`\theta \prec^D w`, where draws of pathwise estimators count as deterministic:
+    w is differentiable in v, or its log-density is, or the edge is constant on purpose.
+
+    Parameters
+    ----------
+    store : Store
+        The nodes of a graph.
+    estimators : mapping of str to AbstractEstimator
+        By the name of the stochastic node; those not named have the score function.
+
+    Raises
+    ------
+    GraphError
+        When there is no cost.
+    UnknownNameError
+        When an estimator, or what it reads, is named like no node.
+    EstimatorError
+        When an estimator needs what its node does not have.
+    BaselineError
+        When a baseline or critic reads what its node influences.
+    NotDifferentiableError
+        When a derivative is needed that does not exist.
+    UnreachableParamError
+        When gradient can reach a param in no way.
+
+    Examples
+    --------
+    >>> import scg
+    >>> graph = scg.Graph()
+    >>> theta = graph.param("theta", 0.0)
+    >>> b = graph.sample("b", scg.Bernoulli(logits=theta))
+    >>> loss = graph.cost("loss", (b - 0.45) ** 2)
+    >>> check(graph.store, {"b": scg.Enumeration()})
+    >>> try:
+    ...     check(graph.store, {"b": scg.Pathwise()})
+    ... except scg.EstimatorError as error:
+    ...     print(str(error).split(". ")[0])
+    node 'b': Pathwise needs a reparameterised distribution, got Bernoulli
+    """
+    routes = Routes(store, estimators)
+    if not routes.costs:
+        msg = (
+            f"graph {store.title!r}: expected at least one cost, got none. Add what is to "
+            "be minimised: graph.cost(name, node)."
+        )
         raise GraphError(msg)
-    influence = Influence(store)
-    sites = {n.name: n for n in store.nodes if isinstance(n.role, Draw)}
-    for name, estimator in estimators.items():
-        if name not in sites:
-            raise unknown_name("stochastic node", name, sites)  # noqa: EM101
-        _check_needs(sites[name], estimator)
-        _check_reads(influence, sites[name], estimator)
-    pathwise = [sites[n].index for n, e in estimators.items() if e.pathwise]
-    flow = Flow(influence, pathwise)
-    ends = _ends(influence, flow, estimators, sites)
-    _check_edges(influence, flow, ends)
-    _check_params(influence, flow, ends)
+    for index, choice in routes.choices.items():
+        _check_needs(routes, store.nodes[index], choice)
+        _check_boundary(routes, store.nodes[index], choice)
+        for name in choice.reads:
+            _check_read(routes, store.nodes[index], choice, name)
+    for edge in routes.blocked():
+        raise _not_differentiable(routes, edge)
+    for param in routes.params:
+        if not routes.routes(param):
+            raise _unreachable(routes, param)
 
 
-def _check_needs(site: Node, estimator: Any) -> None:
+def _check_needs(routes: Routes, site: Node, choice: Choice) -> None:
     role: Any = site.role
-    who = f"node {site.name!r}: {type(estimator).__name__}"
-    if (
-        "reparameterisation" in estimator.needs
-        and not role.distribution.reparameterised
-    ):
+    needs, distribution = choice.needs, role.distribution
+    family, finite = type(distribution).__name__, distribution.support() is not None
+    wanted = way_out = got = ""
+    if "reparameterisation" in needs and not distribution.reparameterised:
+        wanted, got = "a reparameterised distribution", family
+        way_out = "Use ScoreFunction()" + (", or Enumeration()." if finite else ".")
+    elif "support" in needs and not finite:
+        wanted, got = "a finite support", f"{family}, which has none"
+        way_out = "Use ScoreFunction()."
+    elif "no loop" in needs and site.loop is not None:
+        wanted, got = (
+            "a node outside of loops",
+            f"one inside the scan {site.loop.name!r}",
+        )
+        way_out = "Use ScoreFunction()."
+    elif "log_prob" in needs and _moves_support(routes, site):
+        wanted = "a support that the params do not move"
+        got = f"{family}, whose score has not mean 0: the estimate would be biased"
+        way_out = "Use Pathwise()." if distribution.reparameterised else ""
+    if wanted:
+        msg = f"node {site.name!r}: {choice.label} needs {wanted}, got {got}. {way_out}"
+        raise EstimatorError(msg.rstrip())
+
+
+def _moves_support(routes: Routes, site: Node) -> bool:
+    role: Any = site.role
+    return not role.distribution.fixed_support and any(
+        edge.source in routes.flow.carrying and routes.flow.kind(edge) != "constant"
+        for edge in routes.influence.parents[site.index]
+    )
+
+
+def _check_boundary(routes: Routes, site: Node, choice: Choice) -> None:
+    if choice.boundary in {None, "episode"}:
+        return
+    node = routes.influence.node(choice.boundary)
+    if node.dtype != np.bool_ or node.event_shape or node.loop is not site.loop:
         msg = (
-            f"{who} expected a reparameterised distribution, got "
-            f"{type(role.distribution).__name__}. Use ScoreFunction() or Enumeration()."
+            f"node {site.name!r}: {choice.label} expected credit to end at a boolean node "
+            f"of the same scan, one truth value a row, got {node!r}. Make it from a "
+            "comparison in the scan's step, and give it a name with graph.rename."
         )
         raise EstimatorError(msg)
-    if "support" in estimator.needs and role.distribution.support() is None:
+
+
+def _check_read(routes: Routes, site: Node, choice: Choice, name: str) -> None:
+    nodes = routes.nodes
+    values = [n.name for n in nodes if isinstance(n.role, Value)]
+    who = f"node {site.name!r}: {choice.label}"
+    if name not in routes.influence.store.named:
+        raise unknown_name("value node", name, values)  # noqa: EM101
+    value = routes.influence.node(name)
+    if not isinstance(value.role, Value):
         msg = (
-            f"{who} expected a finite support, got {type(role.distribution).__name__}. "
-            "Use ScoreFunction() or Pathwise()."
+            f"{who} expected a value node to read, got the {value.kind} node {name!r}. "
+            f"Make one of it: graph.value(name, node)."
         )
-        raise EstimatorError(msg)
-    if "log_prob" in estimator.needs and not role.distribution.fixed_support:
+        raise BaselineError(msg)
+    if value.index in routes.influence.within_step(site):
+        raise _influenced(routes, who, site, value)
+    if value.loop not in {None, site.loop}:
+        assert value.loop is not None
         msg = (
-            f"{who} expected a support that the parameters do not move, got "
-            f"{type(role.distribution).__name__}. Use Pathwise()."
+            f"{who} reads {name!r}, which has one value for each step of the scan "
+            f"{value.loop.name!r}, where {site.name!r} is not. Make a value node outside."
         )
-        if any(p.dtype.kind == "f" for p in site.inputs):
-            raise EstimatorError(msg)
-    if "no loop" in estimator.needs and site.loop is not None:
-        msg = f"{who} is not possible inside the scan {site.loop.name!r}."
-        raise EstimatorError(msg)
+        raise BaselineError(msg)
 
 
-def _check_reads(influence: Influence, site: Node, estimator: Any) -> None:
-    for name in estimator.reads:
-        value = influence.node(name)
-        if not isinstance(value.role, Value):
-            msg = (
-                f"node {site.name!r}: expected the baseline to read a value node, got the "
-                f"{value.kind} node {name!r}. Make one: graph.value(name, node)."
-            )
-            raise BaselineError(msg)
-        if value.index in influence.within_step(site):
-            way = " → ".join(influence.path(site.index, value.index))
-            msg = (
-                f"node {site.name!r}: its baseline reads {name!r}, which {site.name!r} "
-                f"influences ({way}), so it would bias the gradient. Read only "
-                "non-influenced nodes: graph.non_influenced(name) lists them."
-            )
-            raise BaselineError(msg)
+def _influenced(routes: Routes, who: str, site: Node, value: Node) -> BaselineError:
+    influence = routes.influence
+    way = influence.path(site.index, value.index, same_step=True)
+    way = way or influence.path(site.index, value.index)
+    when = " within the step" if site.loop and value.loop is site.loop else ""
+    others = [n for n in routes.nodes if isinstance(n.role, Value) and n is not value]
+    legal = [n.name for n in others if n.index not in influence.within_step(site)]
+    there = f", such as {', '.join(map(repr, legal))}" if legal else ""
+    return BaselineError(
+        f"{who} reads {value.name!r}, which {site.name!r} influences{when} "
+        f"({' → '.join(way)}), so it would bias the gradient. Read a value node computed "
+        f"from graph.non_influenced({site.name!r}){there}."
+    )
 
 
-def _ends(
-    influence: Influence,
-    flow: Flow,
-    estimators: Mapping[str, Any],
-    sites: Mapping[str, Node],
-) -> frozenset[int]:
-    """Return where gradient starts: costs, influential samples, values being fitted."""
-    nodes = influence.store.nodes
-    costs = {n.index for n in nodes if isinstance(n.role, Cost)}
-    scored = {
-        s.index
-        for s in sites.values()
-        if s.index not in flow.pathwise and influence.descendants(s.index) & costs
-    }
-    fitted = {influence.node(n).index for e in estimators.values() for n in e.reads}
-    return frozenset(costs | scored | fitted)
-
-
-def _check_edges(influence: Influence, flow: Flow, ends: frozenset[int]) -> None:
-    nodes = influence.store.nodes
-    for edge in influence.edges:
-        if edge.source not in flow.carrying or flow.kind(edge) != "blocked":
-            continue
-        target = nodes[edge.target]
-        if isinstance(target.role, EnvironmentStep) or _leads_on(
-            influence, flow, edge, ends
-        ):
-            _refuse(influence, flow, edge)
-
-
-def _leads_on(
-    influence: Influence, flow: Flow, edge: Edge, ends: frozenset[int]
-) -> bool:
-    """Tell whether gradient would go on behind a blocked edge."""
-    stack, seen = [edge.target], {edge.target}
-    while stack:
-        i = stack.pop()
-        if i in ends:
-            return True
-        if is_random(influence.store.nodes[i]) and i not in flow.pathwise:
-            continue
-        for after in influence.children[i]:
-            if after.target not in seen and flow.kind(after) != "constant":
-                seen.add(after.target)
-                stack.append(after.target)
-    return False
-
-
-def _refuse(influence: Influence, flow: Flow, edge: Edge) -> None:
-    nodes = influence.store.nodes
-    starts = [n for n in nodes if isinstance(n.role, Param)]
-    way: list[str] = []
-    for param in starts:
-        way = influence.path(param.index, edge.source)
-        if way or param.index == edge.source:
-            way = way or [param.name]
+def _not_differentiable(routes: Routes, edge: Edge) -> NotDifferentiableError:
+    source, target = routes.nodes[edge.source], routes.nodes[edge.target]
+    for param in routes.params:
+        before = routes.reach(param.index)
+        if edge.source in before:
             break
-    way.append(nodes[edge.target].name)
-    through = [n for n in way if influence.node(n).index in flow.pathwise]
-    out = (
-        f"use ScoreFunction() for {through[-1]!r}, which needs no derivative below it"
-        if through
-        else "put a sample with a ScoreFunction before it, write it with differentiable "
-        "functions (np.where, np.maximum), or cut it with scg.stop_gradient"
+    else:
+        raise AssertionError(source.name)
+    path = routes.path(before, edge.source)
+    way = routes.names(path + routes.onward(edge.target))
+    return NotDifferentiableError(
+        f"param {param.name!r}: expected a derivative on every edge from it to "
+        f"{way[-1]!r}, got none on {source.name!r} → {target.name!r}, since "
+        f"{no_derivative(source, target)}, on the way {' → '.join(way)}. The way out: "
+        f"{_way_out(routes, edge, path)}."
     )
-    msg = (
-        f"expected a derivative along {' → '.join(way)}, got none on the edge "
-        f"{nodes[edge.source].name!r} → {nodes[edge.target].name!r}. The way out: {out}."
+
+
+def _way_out(routes: Routes, edge: Edge, path: tuple[int, ...]) -> str:
+    """Name the smallest change that makes the edge legal."""
+    pathwise = routes.flow.pathwise
+    for site in reversed(path):
+        fewer = Flow(routes.influence, pathwise - {site}) if site in pathwise else None
+        if fewer and edge.source not in fewer.carrying:
+            return f"ScoreFunction() for {routes.nodes[site].name!r}" + (
+                ", which needs no derivative below it"
+            )
+    source, target = routes.nodes[edge.source], routes.nodes[edge.target]
+    cut = _CUT.format(source.name)
+    several = [routes.nodes[i].name for i in path if i in pathwise]
+    if several and edge.source not in Flow(routes.influence, ()).carrying:
+        return (
+            f"ScoreFunction() for each pathwise sample above it ({', '.join(several)})"
+        )
+    return f"{_sample_there(source, target)}, or {cut}"
+
+
+def _sample_there(source: Node, target: Node) -> str:
+    name = target.role.operation.name if isinstance(target.role, Call) else ""
+    if is_black_box(target):
+        return (
+            f"give it a sample, whose distribution has {source.name!r} as a parameter"
+        )
+    if name in {"argmax", "argmin"}:
+        return f"draw the choice: scg.Categorical with {source.name!r} as logits"
+    if source.dtype == np.bool_ or target.dtype == np.bool_:
+        return f"draw it: scg.Bernoulli, or {_DIFFERENTIABLE}"
+    return f"put a sample in its place, or {_DIFFERENTIABLE}"
+
+
+def _unreachable(routes: Routes, param: Node) -> UnreachableParamError:
+    ends = routes.dead_ends(param)
+    shown = [f"{' → '.join(routes.names(p))}: {why}" for p, why in ends[:3]]
+    more = [f"and {len(ends) - 3} more"] if len(ends) > 3 else []
+    return UnreachableParamError(
+        f"param {param.name!r}: expected a way for gradient from a cost, from a sample "
+        "that influences a cost or from a value node being fitted, got none. Its ways end "
+        f"at {'; '.join(shown + more)}. Use it in the model, or remove it."
     )
-    raise NotDifferentiableError(msg)
-
-
-def _check_params(influence: Influence, flow: Flow, ends: frozenset[int]) -> None:
-    reached = flow.behind(ends & flow.carrying)
-    for node in influence.store.nodes:
-        if not isinstance(node.role, Param) or node.index in reached:
-            continue
-        if any(_feeds_site(influence, flow, i, node.index) for i in ends):
-            continue
-        below = sorted(
-            influence.store.nodes[i].name for i in influence.descendants(node.index)
-        )
-        msg = (
-            f"param {node.name!r}: no gradient can reach it. It leads to "
-            f"{below or 'nothing'}, of which no cost and no influential sample is reached "
-            "along edges that have a derivative. Use it in the model, or remove it."
-        )
-        raise UnreachableParamError(msg)
-
-
-def _feeds_site(influence: Influence, flow: Flow, site: int, param: int) -> bool:
-    """Tell whether a param reaches the parameters of a scored sample smoothly."""
-    if not is_random(influence.store.nodes[site]):
-        return False
-    heads = [e.source for e in influence.parents[site] if e.source in flow.carrying]
-    return param in heads or param in flow.behind(heads)
