@@ -221,26 +221,23 @@ class Influence:
 
     def entry_sets(self, node: Node, loop: Loop) -> LagSets:
         """Return what a node outside a loop reaches at the loop's step 0, 1, 2 ..."""
-        found = self.descendants(node.index)
-        heads = {
-            i
-            for i in found
-            if self.store.nodes[i].loop is loop and self._enters(i, found, node.index)
-        }
-        each = {
-            i for i in heads if isinstance(self.store.nodes[i].role, Slice | Captured)
-        }
-        start = self._closure(heads)
-        return self._unroll(start, self._closure(each), set())
-
-    def _enters(self, i: int, found: frozenset[int], source: int) -> bool:
-        loop = self.store.nodes[i].loop
-        return any(
-            edge.lag == 0
-            and (edge.source in found or edge.source == source)
+        found = self.descendants(node.index) | {node.index}
+        entering = [
+            edge
+            for edge in self.edges
+            if edge.source in found
             and self.store.nodes[edge.source].loop is not loop
-            for edge in self.parents[i]
-        )
+            and self.store.nodes[edge.target].loop is loop
+        ]
+        # A carry and an environment's state come in once, at the first step.
+        each = {
+            edge.target
+            for edge in entering
+            if edge.slot is not None
+            or isinstance(self.store.nodes[edge.target].role, Slice | Captured)
+        }
+        start = self._closure(edge.target for edge in entering)
+        return self._unroll(start, self._closure(each), set())
 
     def _unroll(
         self, first: frozenset[int], always: frozenset[int], source: set[int]
