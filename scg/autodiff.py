@@ -367,6 +367,13 @@ def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     return arr[tuple(grid)]
 
 
+def _sort(a: Any, axis: int | None = -1) -> Any:
+    """Index by the order: autograd's rule for ``sort`` is for one axis only."""
+    flat = anp.ravel(a) if axis is None else a
+    along = -1 if axis is None else axis
+    return _take_along_axis(flat, anp.argsort(flat, axis=along), along)
+
+
 RULES: Mapping[Any, Callable[..., Any]] = {
     np.tanh: _tanh,
     operator.getitem: _getitem,
@@ -386,4 +393,5 @@ _COMPOSED: Mapping[Any, Callable[..., Any]] = {
     np.where: _where,
     np.take: _take,
     np.take_along_axis: _take_along_axis,
+    np.sort: _sort,
 }

@@ -214,11 +214,13 @@ def _way_out(routes: Routes, edge: Edge, path: tuple[int, ...]) -> str:
             )
     source, target = routes.nodes[edge.source], routes.nodes[edge.target]
     cut = _CUT.format(source.name)
-    several = [routes.nodes[i].name for i in path if i in pathwise]
-    if several and edge.source not in Flow(routes.influence, ()).carrying:
-        return (
-            f"ScoreFunction() for each pathwise sample above it ({', '.join(several)})"
-        )
+    several = pathwise & routes.flow.behind({edge.source})
+    if (
+        several
+        and edge.source not in Flow(routes.influence, pathwise - several).carrying
+    ):
+        names = ", ".join(routes.nodes[i].name for i in sorted(several))
+        return f"ScoreFunction() for each pathwise sample above it ({names})"
     return f"{_sample_there(source, target)}, or {cut}"
 
 
