@@ -75,12 +75,26 @@ def _credit(
         advantage = q - b
         if isinstance(baseline, LearnedBaseline):
             index = program.names[baseline.value]
-            target = Target(index, q, baseline.weight, baseline.shared)
+            target = Target(
+                index,
+                _onto(program, trace, node, index, q),
+                baseline.weight,
+                baseline.shared,
+            )
     else:
         advantage = q
     if getattr(estimator, "standardise", False):
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     return Credit(q, advantage, target, after)
+
+
+def _onto(program: Program, trace: Trace, node: Node, value: int, q: Any) -> Any:
+    """Average a target over the branches that the value node does not have."""
+    if node.loop is not None:
+        return q
+    have, want = program.plates[node.index], program.plates[value]
+    common = tuple(p for p in want if p in have)
+    return trace.layout.align(trace.layout.reduce(q, have, common), common, want)
 
 
 def downstream_cost(
@@ -113,9 +127,11 @@ def _outside(program: Program, trace: Trace, node: Node) -> Any:
             reached = program.influence.entry_sets(node, cost.loop)
             value = sum(v for t, v in enumerate(value) if cost.index in reached.at(t))
         plates = program.plates[cost.index]
-        if _mixes(program, node, cost):
+        if not cost.has_rows:
+            value = np.broadcast_to(value * len(total), total.shape)
+        elif _mixes(program, node, cost):
             value = np.full_like(value, value.sum())
-        total = total + trace.layout.reduce(value, plates, here)
+        total = total + trace.layout.reduce(value, plates or here, here)
     return total
 
 
@@ -262,7 +278,12 @@ def _baseline(
         reader = program.node(baseline.reads[0])
         value = trace.values[reader.index]
         if reader.loop is None:
-            value = layout.align(value, program.plates[reader.index], plates)
+            value = np.broadcast_to(
+                value, (layout.count(program.plates[reader.index]),)
+            )
+            common = tuple(p for p in program.plates[reader.index] if p in plates)
+            value = layout.reduce(value, program.plates[reader.index], common)
+            value = layout.align(value, common, plates)
         value = np.broadcast_to(value, q.shape).reshape(shape)
     prefix = f"{node.name}/"
     past = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
@@ -281,10 +302,17 @@ def _generalised(
         raise EstimatorError(msg)
     value = trace.values[program.node(critic.value).index]
     found = program.influence.descendants(node.index)
-    costs = [c for c in program.costs if c.loop is loop and c.index in found]
+    costs = [c for c in program.costs if c.index in found]
+    after = [c.name for c in costs if c.loop is not loop]
+    if after:
+        msg = (
+            f"node {node.name!r}: GAE expected all its costs inside the scan "
+            f"{loop.name!r}, got {after} after it. Use LearnedBaseline."
+        )
+        raise EstimatorError(msg)
     cost = sum((trace.values[c.index] for c in costs), np.zeros_like(value))
-    after = _next_values(program, trace, loop, critic.value, value, keep)
-    advantage = generalised_advantage(cost, value, after, discount, critic.lam, keep)
+    ahead = _next_values(program, trace, loop, critic.value, value, keep)
+    advantage = generalised_advantage(cost, value, ahead, discount, critic.lam, keep)
     return advantage, advantage + value
 
 

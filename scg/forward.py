@@ -67,9 +67,7 @@ class _Run:
         _check_names("param", params, [n.name for n in program.params])
         wanted = [n.name for n in program.nodes if isinstance(n.role, Input)]
         _check_names("input", inputs, wanted)
-        for name in given:
-            if name not in program.names:
-                raise unknown_name("node", name, program.names)  # noqa: EM101
+        _check_given(program, given)
         sizes = {SAMPLES: int(samples), **program.branching}
         self.layout = Layout(
             _row_count(program, inputs, rows, samples), sizes, program.plates
@@ -115,7 +113,7 @@ class _Run:
         return self.layout.count(self.program.plates[node.index])
 
     def _inputs(self, node: Node) -> list[Any]:
-        want = self.program.plates[node.index]
+        want = self.program.meeting(node)
         return [self._aligned(p, want) for p in node.inputs]
 
     def _aligned(self, node: Node, want: tuple[int, ...]) -> Any:
@@ -218,6 +216,7 @@ class _Run:
             carries = [self.values[n.index] for n in loop.following]
         for inner in body:
             self.values[inner.index] = _stacked(record.get(inner.index))
+        self._validate(body)
         for i, ends in self.trace.ends.items():
             if self.program.nodes[i].loop is loop:
                 ends.terminated = np.stack(ends.terminated)
@@ -225,6 +224,16 @@ class _Run:
         self.trace.last_carries[loop.name] = carries
         outputs = [np.moveaxis(self.values[n.index], 0, 1) for n in loop.outputs]
         return carries, outputs
+
+    def _validate(self, body: list[Node]) -> None:
+        """Check the parameters of a loop's samples, all steps at once."""
+        for node in body:
+            if isinstance(node.role, Draw):
+                inputs = [
+                    _folded(self.values[p.index]) if p.loop else self.values[p.index]
+                    for p in node.inputs
+                ]
+                node.role.at(inputs).validate(node.name)
 
     def _head(self, outer: Node, plates: tuple[int, ...], count: int) -> Any:
         value = self._aligned(outer, plates)
@@ -245,6 +254,11 @@ class _Run:
             record[node.index][self.step] = value
 
 
+def _folded(value: Any) -> Any:
+    """Fold time into the rows."""
+    return value.reshape(-1, *value.shape[2:])
+
+
 def _stacked(value: Any) -> Any:
     if not isinstance(value, list):
         return value
@@ -261,6 +275,21 @@ def _check_names(what: str, got: Arrays, wanted: list[str]) -> None:
     if missing:
         msg = f"expected the {what}s {wanted}, got no {missing}."
         raise InputError(msg)
+
+
+def _check_given(program: Program, given: Arrays) -> None:
+    """Allow values only for samples whose estimator needs nothing but the value."""
+    sites = {program.nodes[i].name: e for i, e in program.estimators.items()}
+    for name in given:
+        if name not in sites:
+            raise unknown_name("stochastic node", name, sites)  # noqa: EM101
+        if sites[name].lays_out:
+            msg = (
+                f"given: expected a node whose values are free, got {name!r}, whose "
+                f"{type(sites[name]).__name__} estimator makes them itself. Name "
+                "ScoreFunction() for it."
+            )
+            raise InputError(msg)
 
 
 def _row_count(program: Program, inputs: Arrays, rows: int | None, samples: int) -> int:

@@ -62,6 +62,15 @@ class Program:
             raise unknown_name("node", name, self.names)  # noqa: EM101
         return self.nodes[self.names[name]]
 
+    def meeting(self, node: Node) -> Plates:
+        """Return the plates on which a node's inputs meet.
+
+        They are the node's own, except for one that mixes its rows away.
+        """
+        if node.has_rows:
+            return self.plates[node.index]
+        return merge(*(self.plates[p.index] for p in node.inputs))
+
     def recurrent(self, loop: Loop, needed: frozenset[int]) -> bool:
         """Tell whether gradient crosses from one step of a loop to the one before."""
         return any(

@@ -235,8 +235,8 @@ class Reverse:
         value = values[parent.index]
         if not parent.has_rows or parent.loop is not None:
             return value
-        plates = self.program.plates
-        return self.trace.layout.align(value, plates[parent.index], plates[node.index])
+        have, want = self.program.plates[parent.index], self.program.meeting(node)
+        return self.trace.layout.align(value, have, want)
 
     def _into(
         self, adjoints: dict[int, Any], node: Node, parent: Node, g: Any, *, lead: bool
@@ -249,8 +249,8 @@ class Reverse:
             rows = (g.shape[: 2 if lead else 1]) if np.ndim(g) else ()
             g = unbroadcast(g, (*rows, *parent.event_shape))
             if parent.loop is None and node.loop is None:
-                plates = self.program.plates
-                have, want = plates[node.index], plates[parent.index]
+                have = self.program.meeting(node)
+                want = self.program.plates[parent.index]
                 g = self.trace.layout.unalign(g, have, want)
         self._add(adjoints, parent, g)
 

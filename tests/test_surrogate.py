@@ -1,5 +1,8 @@
 """The gradient of the surrogate loss is, exactly, that of the expected cost."""
 
+import itertools
+
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from oracles import expected_surrogate_gradient, finite_difference
@@ -258,3 +261,109 @@ def test_a_learned_baseline_gives_the_policy_no_gradient():
         error = 0.06 - (outcome - 0.45) ** 2
         assert estimate.gradient["phi"] == pytest.approx(error * 0.3, abs=1e-12)
     assert total == pytest.approx(0.1 * p * (1 - p), abs=1e-12)
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("per_row", [False, True])
+def test_a_cost_that_mixes_rows_is_credited_to_every_row(rows, samples, per_row):
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+    b = graph.sample("b", scg.Bernoulli(logits=theta))
+    mean = scg.deterministic(lambda b: anp.mean(b) ** 2, rows=False)(b)
+    graph.cost("loss", mean * b if per_row else mean)
+    outcomes = list(itertools.product([0.0, 1.0], repeat=rows * samples))
+
+    def weight(outcome, logit):
+        p = 1 / (1 + np.exp(-logit))
+        return np.prod([p if b else 1 - p for b in outcome])
+
+    def exact(logit):
+        power = 3 if per_row else 2
+        return sum(weight(o, logit) * np.mean(o) ** power for o in outcomes)
+
+    found = sum(
+        weight(o, 0.3)
+        * scg.estimate_gradient(
+            graph,
+            {"theta": 0.3},
+            rng=np.random.default_rng(0),
+            rows=rows,
+            samples=samples,
+            given={"b": np.array(o)},
+        ).gradient["theta"]
+        for o in outcomes
+    )
+    slope = (exact(0.3 + 1e-5) - exact(0.3 - 1e-5)) / 2e-5
+    assert found == pytest.approx(slope, abs=1e-9)
+
+
+def test_a_learned_baseline_is_fitted_to_the_mean_over_branches():
+    graph = scg.Graph()
+    theta, phi = graph.param("theta", 0.3), graph.param("phi", 0.2)
+    x = graph.input("x")
+    graph.value("v", x * phi)
+    b = graph.sample("b", scg.Bernoulli(logits=theta * x))
+    graph.cost("loss", (b - 0.45) ** 2)
+    baseline = scg.LearnedBaseline("v")
+    estimate = scg.estimate_gradient(
+        graph,
+        {"theta": 0.3, "phi": 0.2},
+        {"x": np.ones(1)},
+        estimators={"b": scg.ScoreFunction(baseline=baseline, samples=4)},
+        rng=np.random.default_rng(0),
+    )
+    expected = 0.2 - estimate.trace["loss"].mean()
+    assert estimate.gradient["phi"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_values_can_be_given_only_to_samples_that_take_any():
+    graph, params, names = random_model(0)
+    rng = np.random.default_rng(0)
+    with pytest.raises(scg.UnknownNameError, match="stochastic node"):
+        scg.estimate_gradient(graph, params, rng=rng, given={"c2": [1.0]})
+    with pytest.raises(scg.InputError, match="Enumeration"):
+        scg.estimate_gradient(
+            graph,
+            params,
+            rng=rng,
+            estimators={names[0]: scg.Enumeration()},
+            given={names[0]: [1.0]},
+        )
+
+
+def test_parameters_out_of_range_are_found_inside_a_loop():
+    graph = scg.Graph()
+    rate = graph.param("rate", 0.4)
+
+    def step(p):
+        b = graph.sample("b", scg.Bernoulli(probs=p))
+        graph.cost("loss", b)
+        return p + rate
+
+    graph.scan(step, graph.input("p"), length=4)
+    with pytest.raises(scg.DistributionError, match="'b'"):
+        scg.estimate_gradient(
+            graph, {"rate": 0.4}, {"p": np.array([0.1])}, rng=np.random.default_rng(0)
+        )
+
+
+def test_gae_refuses_costs_after_the_loop():
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.1)
+
+    def step(h):
+        graph.value("v", h * theta)
+        b = graph.sample("b", scg.Bernoulli(logits=h * theta))
+        graph.cost("loss", b)
+        return h + b
+
+    h, _ = graph.scan(step, 0.0, length=3)
+    graph.cost("last", h)
+    with pytest.raises(scg.EstimatorError, match="last"):
+        scg.estimate_gradient(
+            graph,
+            {"theta": 0.1},
+            estimators={"b": scg.ScoreFunction(critic=scg.GAE("v"))},
+            rng=np.random.default_rng(0),
+        )

@@ -66,6 +66,8 @@ class Site:
 class AbstractEstimator(ABC):
     """How one stochastic node is drawn, and what it adds to the surrogate loss.
 
+    `lays_out` says that the values are not free: they come with weights or noise.
+
     Examples
     --------
     >>> import scg
@@ -79,6 +81,7 @@ class AbstractEstimator(ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     unbiased: ClassVar[bool] = True
     any_order: ClassVar[bool] = True
+    lays_out: ClassVar[bool] = False
     summary: ClassVar[str] = ""
 
     @property
