@@ -1,0 +1,250 @@
+"""A scan is the Python loop: values, credit and gradients, on random step functions."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from oracles import finite_difference
+
+import scg
+from scg.credit import assign
+from scg.forward import run
+from scg.program import Program
+
+
+def random_step(seed, graph, nodes, recurrent):
+    """Return a step over three carries, with two samples and two costs."""
+    rng = np.random.default_rng(seed)
+    choose = lambda: rng.uniform() < 0.5  # noqa: E731
+    swap, late, feed, read = (choose() for _ in range(4))
+    a, b, c = rng.normal(size=3)
+
+    def step(name, carry, x):
+        h, g, k = carry
+        if late:
+            graph.cost(name("early"), (g - a) ** 2 * (1 + x**2))
+        state = h if recurrent else scg.stop_gradient(h)
+        z = graph.sample(name("z"), scg.Bernoulli(logits=nodes["u"] * state + b * x))
+        logits = nodes["v"] * (z if feed else x) + c
+        y = graph.sample(name("y"), scg.Normal(mean=logits, scale=0.8))
+        graph.cost(name("loss"), (z - a) ** 2 + (np.sin(k) if read else y**2))
+        new = np.tanh(nodes["w"] * h + z) if recurrent else z + 0.5 * x
+        return (new, (k if swap else g + y), (g if swap else k * 0.5 + y)), new * x
+
+    return step
+
+
+def build(seed, unroll, steps, recurrent):
+    graph = scg.Graph()
+    nodes = {n: graph.param(n, 0.3) for n in "uvw"}
+    graph.cost("penalty", 0.1 * (nodes["u"] ** 2 + nodes["v"] ** 2 + nodes["w"] ** 2))
+    start, xs = graph.input("start"), graph.input("xs", shape=(steps,))
+    first = graph.sample("first", scg.Normal(mean=nodes["u"] * start, scale=1.0))
+    step = random_step(seed, graph, nodes, recurrent)
+    carry = (first, start, 0.1 * start)
+    if unroll:
+        outputs = []
+        for t in range(steps):
+            carry, output = step(lambda n, t=t: f"{n}{t}", carry, xs[:, t])
+            outputs.append(output)
+        total = sum(outputs)
+    else:
+        carry, output = graph.scan(lambda c, x: step(str, c, x), carry, xs=xs)
+        total = output.sum(axis=-1)
+    graph.cost("last", carry[0] * carry[1])
+    graph.cost("outputs", total**2)
+    return graph
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("seed", range(25))
+def test_a_random_scan_equals_its_python_loop(seed, recurrent):
+    steps = 5
+    rng = np.random.default_rng(seed)
+    params = {n: np.array(rng.normal()) for n in "uvw"}
+    inputs = {"start": rng.normal(size=4), "xs": rng.normal(size=(4, steps))}
+    looped = build(seed, False, steps, recurrent)
+    scan = scg.estimate_gradient(looped, params, inputs, rng=rng)
+    given = {"first": scan.trace["first"]}
+    for name in ("z", "y"):
+        given |= {f"{name}{t}": scan.trace[name][t] for t in range(steps)}
+    unrolled = build(seed, True, steps, recurrent)
+    loop = scg.estimate_gradient(unrolled, params, inputs, rng=rng, given=given)
+    assert scan.cost == pytest.approx(loop.cost, rel=1e-12)
+    for name in params:
+        assert scan.gradient[name] == pytest.approx(loop.gradient[name], rel=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_random_pathwise_scan_is_the_derivative_with_noise_held(seed):
+    rng = np.random.default_rng(seed)
+    graph = scg.Graph()
+    w, b = (
+        graph.param("w", rng.normal(size=(2, 2))),
+        graph.param("b", rng.normal(size=2)),
+    )
+    xs, bias = graph.input("xs", shape=(4, 2)), graph.input("bias", shape=(2,))
+
+    def step(h, x):
+        z = graph.sample("z", scg.Normal(mean=h @ w + x * b, scale=np.exp(0.1 * x)))
+        graph.cost("loss", np.sum(np.sin(z) * (bias + b), axis=-1))
+        return np.tanh(z), z
+
+    h, zs = graph.scan(step, bias * b, xs=xs)
+    graph.cost("last", np.sum(h, axis=-1) + np.sum(zs**2, axis=(1, 2)))
+    compiled = scg.compile(graph, {"z": scg.Pathwise()})
+    inputs = {"xs": rng.normal(size=(3, 4, 2)), "bias": rng.normal(size=(3, 2))}
+    params = graph.init(rng)
+
+    def run(values):
+        return compiled(values, inputs, rng=np.random.default_rng(1))
+
+    exact = finite_difference(lambda p: run(p).cost, params)
+    for name, value in run(params).gradient.items():
+        assert np.allclose(value, exact[name], atol=1e-6)
+
+
+class Episodes:
+    """Episodes of three rows that end at random; the observation counts their steps."""
+
+    num_envs = 3
+
+    def __init__(self, *, truncate):
+        self.metadata = {"autoreset_mode": "SameStep"}
+        self.single_observation_space = SimpleNamespace(shape=(), dtype=np.float64)
+        self.single_action_space = SimpleNamespace(shape=(), dtype=np.int64)
+        self.truncate = truncate
+
+    def reset(self, seed=None):
+        self.rng = np.random.default_rng(seed)
+        self.count = np.zeros(3)
+        return self.count, {}
+
+    def step(self, action):
+        over = self.rng.uniform(size=3) < 0.3
+        cut = ~over & self.truncate & (self.rng.uniform(size=3) < 0.3)
+        last = self.count + 1
+        self.count = np.where(over | cut, 0.0, last)
+        reward = self.rng.normal(size=3) + action
+        return self.count, reward, over, cut, {"final_obs": last}
+
+
+def acting(estimator, *, truncate=False, length=14):
+    """Run a policy over such episodes; return its program, trace and credit."""
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.2)
+    world = scg.Environment(Episodes(truncate=truncate), seed=3)
+    big = scg.black_box(lambda r: r > 1.2, (), bool)
+
+    def step(count):
+        graph.value("v", np.sin(0.4 * (count + 1)))
+        a = graph.sample("a", scg.Bernoulli(logits=theta * (1 + count)))
+        count, reward, _ = world(a.astype(np.int64))
+        graph.rename("big", big(reward))
+        graph.cost("loss", -reward)
+        return count
+
+    last, _ = graph.scan(step, world.reset(), length=length)
+    graph.rename("last", last)
+    program = Program(graph.store, {"a": estimator})
+    params = graph.init(np.random.default_rng(0))
+    trace = run(program, params, None, rng=np.random.default_rng(0))
+    (credit,) = assign(program, trace, {}).values()
+    (ends,) = trace.ends.values()
+    return trace, credit, ends
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+@pytest.mark.parametrize("boundary", ["episode", "big", None])
+@pytest.mark.parametrize("discount", [1.0, 0.9])
+def test_credit_equals_a_double_loop(boundary, discount, truncate):
+    estimator = scg.ScoreFunction(discount=discount, boundary=boundary)
+    trace, credit, ends = acting(estimator, truncate=truncate)
+    over = ends.terminated | ends.truncated
+    assert ends.terminated.any()
+    assert ends.truncated.any() == truncate
+    cut = np.zeros_like(over) if boundary is None else over.copy()
+    if boundary == "big":
+        assert trace["big"].any()
+        cut |= trace["big"]
+    assert np.allclose(credit.cost, double_loop(trace["loss"], cut, discount))
+
+
+def double_loop(cost, cut, discount):
+    steps, rows = cost.shape
+    total = np.zeros_like(cost)
+    for r in range(rows):
+        for t in range(steps):
+            for later in range(t, steps):
+                total[t, r] += discount ** (later - t) * cost[later, r]
+                if cut[later, r]:
+                    break
+    return total
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.7, 1.0])
+def test_gae_equals_a_double_loop(lam):
+    discount = 0.9
+    estimator = scg.ScoreFunction(discount=discount, critic=scg.GAE("v", lam=lam))
+    trace, credit, ends = acting(estimator)
+    cost, value, over = trace["loss"], trace["v"], ends.terminated
+    after = np.concatenate([value[1:], np.sin(0.4 * (trace["last"] + 1))[None]])
+    delta = cost + discount * np.where(over, 0.0, after) - value
+    expected = double_loop(delta, over, discount * lam)
+    assert np.allclose(credit.advantage, expected)
+    assert np.allclose(credit.target.target, expected + value)
+
+
+def test_the_double_loop_tells_one_end_of_an_episode():
+    _, credit, ends = acting(scg.ScoreFunction())
+    cut = ends.terminated.copy()
+    cut[tuple(np.argwhere(cut[:-1])[0])] = False
+    cost = acting(scg.ScoreFunction())[0]["loss"]
+    assert not np.allclose(credit.cost, double_loop(cost, cut, 1.0))
+
+
+def test_gae_refuses_a_truncated_episode():
+    with pytest.raises(scg.EstimatorError, match="truncated"):
+        acting(scg.ScoreFunction(critic=scg.GAE("v")), truncate=True)
+
+
+def delay_line(unroll, steps=6):
+    """Hold each sample for two steps, then put it out: only some reach what follows."""
+    graph = scg.Graph()
+    theta, start = graph.param("theta", 0.4), graph.input("start")
+
+    def step(name, carry):
+        fresh, old = carry
+        z = graph.sample(name, scg.Normal(mean=theta * (1 + start), scale=1.0))
+        return (z, fresh), old
+
+    carry = (start, start)
+    if unroll:
+        outputs = []
+        for t in range(steps):
+            carry, output = step(f"z{t}", carry)
+            outputs.append(output)
+        total = sum(np.sin((1 + t) * output) for t, output in enumerate(outputs))
+    else:
+        carry, output = graph.scan(lambda c: step("z", c), carry, length=steps)
+        total = np.sin(np.arange(1.0, steps + 1) * output).sum(axis=-1)
+    graph.cost("outputs", total)
+    graph.cost("last", carry[0] * np.cos(carry[1]))
+    return graph
+
+
+def test_samples_are_credited_with_later_costs_only_where_they_arrive():
+    params, inputs = {"theta": 0.4}, {"start": np.array([0.3, -1.0, 2.0])}
+    rng = np.random.default_rng(0)
+    scan = scg.estimate_gradient(delay_line(False), params, inputs, rng=rng)
+    given = {f"z{t}": z for t, z in enumerate(scan.trace["z"])}
+    loop = scg.estimate_gradient(delay_line(True), params, inputs, rng=rng, given=given)
+    # The whole stacked output is one value to the graph, so a sample that reaches any of
+    # its steps is credited with all of the cost; the last two reach only the carry.
+    program = Program(delay_line(False).store, None)
+    trace = run(program, params, inputs, rng=np.random.default_rng(0))
+    (credit,) = assign(program, trace, {}).values()
+    outputs, last = trace["outputs"], trace["last"]
+    expected = [outputs, outputs, outputs, outputs, last, last]
+    assert np.allclose(credit.cost, expected)
+    assert scan.cost == pytest.approx(loop.cost, rel=1e-12)
