@@ -168,7 +168,25 @@ class BlackBox:
                 f"{[np.shape(a) for a in args]}; run it on these by itself to debug it."
             )
             raise BlackBoxError(msg) from error
-        return result if self.spec.sparse else self._checked(result, args)
+        return (
+            self._checked_sparse(result, args)
+            if self.spec.sparse
+            else (self._checked(result, args))
+        )
+
+    def _checked_sparse(self, result: Any, args: tuple[Any, ...]) -> Any:
+        expected, dtype = self._expected_shape(args), self.spec.dtype
+        got = (getattr(result, "shape", None), getattr(result, "dtype", None))
+        if got != (expected, dtype) or not hasattr(result, "tocsr"):
+            msg = (
+                f"black box {self.__name__!r}: expected a SciPy sparse array of shape "
+                f"{expected} and dtype {dtype}, got {type(result).__name__} {got}."
+            )
+            raise BlackBoxError(msg)
+        if not np.isfinite(result.data).all():
+            msg = f"black box {self.__name__!r}: expected finite numbers, got others."
+            raise BlackBoxError(msg)
+        return result.tocsr()
 
     def _checked(self, result: Any, args: tuple[Any, ...]) -> Any:
         try:

@@ -147,9 +147,10 @@ class Environment:
         """Return the observation the environment waits with, resetting it if new."""
         if self.observation is None:
             try:
-                self.observation, _ = self.vector_env.reset(seed=self.seed)
+                observation, _ = self.vector_env.reset(seed=self.seed)
             except Exception as error:
                 raise self._failure("reset", error) from error  # noqa: EM101
+            self.observation = self._checked_observation(observation)
         return self.observation
 
     def advance(self, action: Any) -> Outcome:
@@ -171,7 +172,7 @@ class Environment:
             rows = np.flatnonzero(ended)
             observation, last = self._restart(observation, ended, rows, info)
             final = (rows, last)
-        self.observation = observation
+        self.observation = self._checked_observation(observation)
         return Outcome(observation, reward, terminated, truncated, final)
 
     def _restart(
@@ -195,6 +196,21 @@ class Environment:
             self.lengths.append(int(self._length[row]))
         self._return[ended] = 0
         self._length[ended] = 0
+
+    def _checked_observation(self, observation: Any) -> Any:
+        spec = self.observation_spec
+        got = (np.shape(observation), getattr(observation, "dtype", None))
+        if got != ((self.num_rows, *spec.shape), spec.dtype):
+            msg = (
+                f"{self.name!r}: expected observations of shape "
+                f"{(self.num_rows, *spec.shape)} and dtype {spec.dtype}, as its space "
+                f"says, got {got}."
+            )
+            raise SimulatorError(msg)
+        if spec.dtype.kind == "f" and not np.isfinite(observation).all():
+            msg = f"{self.name!r}: expected finite observations, got NaN or infinity."
+            raise SimulatorError(msg)
+        return observation
 
     def _checked_reward(self, reward: Any) -> Any:
         reward = np.asarray(reward)

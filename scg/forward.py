@@ -95,7 +95,10 @@ class _Run:
         if isinstance(role, Component):
             return self.values[node.inputs[0].index][role.position]
         if isinstance(role, Cost | Value):
-            return self.values[node.inputs[0].index]
+            value = self.values[node.inputs[0].index]
+            if node.has_rows and not node.inputs[0].has_rows:
+                return np.broadcast_to(value, (self._count(node),))
+            return value
         if isinstance(role, Param | Input):
             return self._leaf(node)
         if isinstance(role, Constant):

@@ -402,7 +402,9 @@ class Graph:
         if node.dtype.kind not in "fiu":
             msg = f"{role.kind} {name!r}: expected numbers, got {node.dtype}."
             raise ShapeError(msg)
-        spec = replace(node.spec, mixes_rows=False)
+        # In a loop a term without rows recurs at every step, the same for all rows.
+        has_rows = node.has_rows or self.store.loop is not None
+        spec = replace(node.spec, has_rows=has_rows, mixes_rows=False)
         return self.store.add(role, (node,), spec, name=name, loop=self._loop_for(node))
 
     def _loop_for(self, node: Node) -> Any:

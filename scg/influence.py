@@ -118,6 +118,9 @@ class Influence:
         self.edges = tuple(edges_of(store))
         self.children: list[list[Edge]] = [[] for _ in range(count)]
         self.parents: list[list[Edge]] = [[] for _ in range(count)]
+        self._below: dict[int, frozenset[int]] = {}
+        self._lags: dict[int, LagSets] = {}
+        self._entries: dict[tuple[int, int], LagSets] = {}
         for edge in self.edges:
             self.children[edge.source].append(edge)
             self.parents[edge.target].append(edge)
@@ -204,7 +207,9 @@ class Influence:
 
     def descendants(self, v: int) -> frozenset[int]:
         """Return the indices of all w with ``v ≺ w``."""
-        return self._walk(v, self.children)
+        if v not in self._below:
+            self._below[v] = self._walk(v, self.children)
+        return self._below[v]
 
     def ancestors(self, w: int) -> frozenset[int]:
         """Return the indices of all v with ``v ≺ w``."""
@@ -216,8 +221,11 @@ class Influence:
 
     def lag_sets(self, node: Node) -> LagSets:
         """Return what a node inside a loop reaches in its loop, 0, 1, 2 ... steps later."""
-        first = self._walk(node.index, self.children, lag=0)
-        return self._unroll(frozenset(first), frozenset(), {node.index})
+        if node.index not in self._lags:
+            first = self._walk(node.index, self.children, lag=0)
+            sets = self._unroll(frozenset(first), frozenset(), {node.index})
+            self._lags[node.index] = sets
+        return self._lags[node.index]
 
     def entry_sets(self, node: Node, loop: Loop) -> LagSets:
         """Return what a node outside a loop reaches at the loop's step 0, 1, 2 ..."""

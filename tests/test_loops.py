@@ -248,3 +248,20 @@ def test_samples_are_credited_with_later_costs_only_where_they_arrive():
     expected = [outputs, outputs, outputs, outputs, last, last]
     assert np.allclose(credit.cost, expected)
     assert scan.cost == pytest.approx(loop.cost, rel=1e-12)
+
+
+def test_a_cost_of_the_params_alone_counts_once_a_step():
+    graph = scg.Graph()
+    theta, x = graph.param("theta", 0.5), graph.input("x")
+
+    def step(h):
+        graph.cost("penalty", theta**2)
+        return h
+
+    graph.scan(step, x, length=3)
+    graph.cost("loss", x)
+    inputs = {"x": np.array([1.0, 2.0])}
+    rng = np.random.default_rng(0)
+    estimate = scg.estimate_gradient(graph, {"theta": 0.5}, inputs, rng=rng, samples=2)
+    assert estimate.cost == pytest.approx(3 * 0.25 + 1.5, abs=1e-12)
+    assert estimate.gradient["theta"] == pytest.approx(3 * 2 * 0.5, abs=1e-12)
