@@ -1,8 +1,8 @@
 """CartPole-v1 by the plain score function with a learned baseline.
 
-The pole's policy is a two-layer network; each step costs -1, so that a longer episode is
-a lower cost. Credit ends where an episode does; the baseline is a value node fitted to
-the discounted downstream cost. Needs ``pip install -e '.[atari]'``.
+The pole's policy is a two-layer network; each step costs -1, so that a longer episode
+is a lower cost. Credit ends where an episode does; the baseline is a value node fitted
+to the discounted downstream cost. Needs ``pip install -e '.[atari]'``.
 """
 
 from __future__ import annotations

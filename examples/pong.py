@@ -1,9 +1,10 @@
 """Pong from raw pixels by the score function (Karpathy 2016).
 
-The frame is cropped to the court, halved, its background removed: 80×80. The input is the
-difference of two such frames, of which some thirty entries are not zero, so it is handed
-over as sparse rows. Two layers, 200 ReLU units, one logit for UP. A lost point costs 1, a
-won one -1; the discounted downstream cost ends where a point does and is standardised.
+The frame is cropped to the court, halved, its background removed: 80×80. The input is
+the difference of two such frames, of which some thirty entries are not zero, so it is
+handed over as sparse rows. Two layers, 200 ReLU units, one logit for UP. A lost point
+costs 1, a won one -1; the discounted downstream cost ends where a point does and is
+standardised.
 
 Needs ``pip install -e '.[atari,train]'``. The recipe takes millions of decisions: the
 original took about 8,000 games to be slightly better than the built-in player.

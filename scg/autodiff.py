@@ -296,7 +296,7 @@ def _is_float(value: Any) -> bool:
 
 
 def _like(adjoint: Any, target: Any) -> Any:
-    """Give an adjoint the shape and dtype of its input (autograd's rules may upcast)."""
+    """Give an adjoint its input's shape and dtype (autograd's rules may upcast)."""
     if not isinstance(adjoint, np.ndarray):
         adjoint = _dense(adjoint, target)
     shape = np.shape(target)

@@ -198,7 +198,8 @@ class BlackBox:
         if array.shape != expected:
             msg = (
                 f"black box {self.__name__!r}: expected shape {expected} (rows first), "
-                f"got {array.shape}. State the shape of one row: black_box(fn, shape=...)."
+                f"got {array.shape}. State the shape of one row: black_box(fn, "
+                "shape=...)."
             )
             raise BlackBoxError(msg)
         dtype = self.spec.dtype

@@ -83,7 +83,8 @@ def check(store: Store, estimators: Mapping[str, Any]) -> None:
     routes = Routes(store, estimators)
     if not routes.costs:
         msg = (
-            f"graph {store.title!r}: expected at least one cost, got none. Add what is to "
+            f"graph {store.title!r}: expected at least one cost, got none. Add what "
+            "is to "
             "be minimised: graph.cost(name, node)."
         )
         raise GraphError(msg)
@@ -139,7 +140,8 @@ def _check_boundary(routes: Routes, site: Node, choice: Choice) -> None:
     node = routes.influence.node(choice.boundary)
     if node.dtype != np.bool_ or node.event_shape or node.loop is not site.loop:
         msg = (
-            f"node {site.name!r}: {choice.label} expected credit to end at a boolean node "
+            f"node {site.name!r}: {choice.label} expected credit to end at a boolean "
+            "node "
             f"of the same scan, one truth value a row, got {node!r}. Make it from a "
             "comparison in the scan's step, and give it a name with graph.rename."
         )
@@ -165,7 +167,8 @@ def _check_read(routes: Routes, site: Node, choice: Choice, name: str) -> None:
         assert value.loop is not None
         msg = (
             f"{who} reads {name!r}, which has one value for each step of the scan "
-            f"{value.loop.name!r}, where {site.name!r} is not. Make a value node outside."
+            f"{value.loop.name!r}, where {site.name!r} is not. Make a value node "
+            "outside."
         )
         raise BaselineError(msg)
 
@@ -180,7 +183,8 @@ def _influenced(routes: Routes, who: str, site: Node, value: Node) -> BaselineEr
     there = f", such as {', '.join(map(repr, legal))}" if legal else ""
     return BaselineError(
         f"{who} reads {value.name!r}, which {site.name!r} influences{when} "
-        f"({' → '.join(way)}), so it would bias the gradient. Read a value node computed "
+        f"({' → '.join(way)}), so it would bias the gradient. Read a value node "
+        "computed "
         f"from graph.non_influenced({site.name!r}){there}."
     )
 
@@ -243,6 +247,7 @@ def _unreachable(routes: Routes, param: Node) -> UnreachableParamError:
     more = [f"and {len(ends) - 3} more"] if len(ends) > 3 else []
     return UnreachableParamError(
         f"param {param.name!r}: expected a way for gradient from a cost, from a sample "
-        "that influences a cost or from a value node being fitted, got none. Its ways end "
+        "that influences a cost or from a value node being fitted, got none. Its "
+        "ways end "
         f"at {'; '.join(shown + more)}. Use it in the model, or remove it."
     )

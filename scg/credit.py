@@ -1,8 +1,8 @@
 """Credit: for each scored sample, the costs it influences, less a baseline.
 
 ``Q̂_w`` sums the costs that w influences and no others. Inside a loop, which costs are
-reached a number of steps later becomes periodic after a few steps, so that credit over T
-steps takes one reverse sum.
+reached a number of steps later becomes periodic after a few steps, so that credit over
+T steps takes one reverse sum.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ def _inside(
     found = program.influence.descendants(node.index)
     if any(c.index in found and _mixes(program, node, c) for c in program.costs):
         msg = (
-            f"node {node.name!r} influences a cost through a node that mixes rows; inside "
+            f"node {node.name!r} influences a cost through a node that mixes rows; "
+            "inside "
             "a scan this is not supported. Move the mixing outside of the loop."
         )
         raise EstimatorError(msg)

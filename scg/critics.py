@@ -31,7 +31,8 @@ class GAE(AbstractCritic):
     Where an episode is terminated, or credit ends at a boundary, the next value is 0;
     after the loop's last step it is that of the last carry. A truncated episode is an
     error, since the value of its final observation is not computed. The value is fitted
-    to ``A + V``. With ``lam=1`` it is the sampled return, bootstrapped at the loop's end.
+    to ``A + V``. With ``lam=1`` it is the sampled return, bootstrapped at the loop's
+    end.
 
     Parameters
     ----------

@@ -245,9 +245,12 @@ def _autoreset_mode(vector_env: Any, name: str) -> str:
     if word in {_SAME_STEP, _DISABLED}:
         return word
     msg = (
-        f"{name!r}: expected an environment with autoreset mode SameStep or Disabled, got "
-        f"{word}. Make it with gymnasium.make_vec(..., vector_kwargs={{'autoreset_mode': "
-        "gymnasium.vector.AutoresetMode.SAME_STEP}), since the step that next-step mode "
+        f"{name!r}: expected an environment with autoreset mode SameStep or "
+        "Disabled, got "
+        f"{word}. Make it with gymnasium.make_vec(..., "
+        f"vector_kwargs={{'autoreset_mode': "
+        "gymnasium.vector.AutoresetMode.SAME_STEP}), since the step that next-step "
+        "mode "
         "inserts ignores its action."
     )
     raise GraphError(msg)

@@ -1,7 +1,7 @@
 """Why a gradient is what it is: how it reaches each param, in words.
 
-What is said follows from the graph and the estimators alone; nothing is run, and a graph
-that `scg.check` refuses is explained too.
+What is said follows from the graph and the estimators alone; nothing is run, and a
+graph that `scg.check` refuses is explained too.
 """
 
 from __future__ import annotations

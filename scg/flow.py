@@ -24,7 +24,7 @@ EdgeKind = Literal["smooth", "constant", "blocked"]
 
 
 def edge_kind(source: Node, target: Node, slot: int | None) -> EdgeKind:
-    """Tell what gradient does on the edge from `source` into `target`'s input `slot`."""
+    """Tell what gradient does on the edge from `source` into `target`."""
     role = target.role
     if isinstance(role, Call) and slot is not None:
         operation = role.operation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from scg.node import (
     EnvironmentReset,
     EnvironmentStep,
     Input,
+    Loop,
     Node,
     Param,
+    Role,
     Scan,
     ScanOutput,
     Value,
@@ -33,7 +35,7 @@ __all__ = ["run"]
 Arrays = Mapping[str, Any]
 
 
-def run(
+def run(  # noqa: PLR0913 - what a run depends on, by keyword
     program: Program,
     params: Arrays,
     inputs: Arrays | None,
@@ -50,7 +52,7 @@ def run(
 class _Run:
     """The state of one pass."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as `run`
         self,
         program: Program,
         params: Arrays,
@@ -77,6 +79,7 @@ class _Run:
         self.trace = Trace(program.nodes, self.values, self.layout, program.names)
         self.seed = int(rng.integers(2**63))
         self.generators: dict[int, np.random.Generator] = {}
+        self.by_role = self._table()
 
     def all(self) -> Trace:
         """Run every node outside of loops in order; loops run theirs."""
@@ -87,30 +90,33 @@ class _Run:
 
     def compute(self, node: Node) -> Any:
         """Return the value of one node from those of its inputs."""
-        role = node.role
-        if isinstance(role, Call):
-            return role.operation(self._inputs(node), self._count(node))
-        if isinstance(role, Draw):
-            return self._draw(node, role)
-        if isinstance(role, Component):
-            return self.values[node.inputs[0].index][role.position]
-        if isinstance(role, Cost | Value):
-            value = self.values[node.inputs[0].index]
-            if node.has_rows and not node.inputs[0].has_rows:
-                return np.broadcast_to(value, (self._count(node),))
-            return value
-        if isinstance(role, Param | Input):
-            return self._leaf(node)
-        if isinstance(role, Constant):
-            return role.value
-        if isinstance(role, EnvironmentReset):
-            return role.environment.current()
-        if isinstance(role, EnvironmentStep):
-            return self._step_environment(node, role)
-        if isinstance(role, Scan):
-            return self._scan(node, role)
-        assert isinstance(role, ScanOutput)
-        return self.values[node.inputs[0].index][int(role.stacked)][role.position]
+        return self.by_role[type(node.role)](node, node.role)
+
+    def _table(self) -> Mapping[type[Role], Callable[[Node, Any], Any]]:
+        return {
+            Call: lambda n, role: role.operation(self._inputs(n), self._count(n)),
+            Component: lambda n, role: self._input(n)[role.position],
+            Constant: lambda _, role: role.value,
+            Cost: self._number,
+            Draw: self._draw,
+            EnvironmentReset: lambda _, role: role.environment.current(),
+            EnvironmentStep: self._step_environment,
+            Input: self._leaf,
+            Param: self._leaf,
+            Scan: self._scan,
+            ScanOutput: lambda n, role: self._input(n)[role.stacked][role.position],
+            Value: self._number,
+        }
+
+    def _input(self, node: Node) -> Any:
+        return self.values[node.inputs[0].index]
+
+    def _number(self, node: Node, _: Cost | Value) -> Any:
+        """Return one number a row; in a loop, a term of params alone is repeated."""
+        value = self._input(node)
+        if node.has_rows and not node.inputs[0].has_rows:
+            return np.broadcast_to(value, (self._count(node),))
+        return value
 
     def _count(self, node: Node) -> int:
         return self.layout.count(self.program.plates[node.index])
@@ -125,7 +131,7 @@ class _Run:
             return value
         return self.layout.align(value, self.program.plates[node.index], want)
 
-    def _leaf(self, node: Node) -> Any:
+    def _leaf(self, node: Node, _: Param | Input) -> Any:
         source = self.params if isinstance(node.role, Param) else self.inputs
         value = np.asarray(source[node.name])
         word = node.kind
@@ -209,10 +215,11 @@ class _Run:
         record: dict[int, Any] = {}
         assert loop.length is not None
         for self.step in range(loop.length):
-            for head, value in zip(loop.carries, carries, strict=True):
+            now = [x[:, self.step] for x in scanned]
+            for head, value in zip(
+                (*loop.carries, *loop.slices), (*carries, *now), strict=True
+            ):
                 self.values[head.index] = value
-            for head, value in zip(loop.slices, scanned, strict=True):
-                self.values[head.index] = value[:, self.step]
             for inner in inside:
                 self.values[inner.index] = self.compute(inner)
             self._record(body, record, loop.length)
@@ -220,13 +227,16 @@ class _Run:
         for inner in body:
             self.values[inner.index] = _stacked(record.get(inner.index))
         self._validate(body)
+        self._stack_ends(loop)
+        self.trace.last_carries[loop.name] = carries
+        outputs = [np.moveaxis(self.values[n.index], 0, 1) for n in loop.outputs]
+        return carries, outputs
+
+    def _stack_ends(self, loop: Loop) -> None:
         for i, ends in self.trace.ends.items():
             if self.program.nodes[i].loop is loop:
                 ends.terminated = np.stack(ends.terminated)
                 ends.truncated = np.stack(ends.truncated)
-        self.trace.last_carries[loop.name] = carries
-        outputs = [np.moveaxis(self.values[n.index], 0, 1) for n in loop.outputs]
-        return carries, outputs
 
     def _validate(self, body: list[Node]) -> None:
         """Check the parameters of a loop's samples, all steps at once."""
@@ -315,7 +325,7 @@ def _row_count(program: Program, inputs: Arrays, rows: int | None, samples: int)
 
 
 def check_finite_costs(program: Program, trace: Trace) -> None:
-    """Raise at the first cost that is not finite, naming its earliest non-finite input."""
+    """Raise at the first cost that is not finite, naming where it began."""
     for cost in program.costs:
         value = trace.values[cost.index]
         if np.isfinite(value).all():
@@ -325,7 +335,8 @@ def check_finite_costs(program: Program, trace: Trace) -> None:
             is_float = isinstance(v, np.ndarray) and v.dtype.kind == "f"
             if is_float and not np.isfinite(v).all():
                 msg = (
-                    f"node {node.name!r}: expected finite numbers, got NaN or infinity; "
+                    f"node {node.name!r}: expected finite numbers, got NaN or "
+                    "infinity; "
                     f"it is the first such node on the way to cost {cost.name!r}."
                 )
                 raise NonFiniteError(msg)

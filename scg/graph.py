@@ -422,7 +422,10 @@ def _draw_spec(name: str, template: Any, nodes: Mapping[str, Node]) -> Spec:
             shapes.append(tuple(filled.shape))
         except ValueError as error:
             described = {k: describe(node.spec) for k, node in nodes.items()}
-            msg = f"node {name!r}: the parameters' shapes do not fit, {described}: {error}."
+            msg = (
+                f"node {name!r}: the parameters' shapes do not fit, {described}: "
+                f"{error}."
+            )
             raise ShapeError(msg) from error
     long, short = shapes
     dtype = np.dtype(filled.dtype)

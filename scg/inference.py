@@ -64,7 +64,7 @@ def dummies_of(node: _HasSpec) -> tuple[Any, Any]:
 
 
 def dummy_pair(spec: Spec) -> tuple[Any, Any]:
-    """Make values of the given spec: numbers in (.1, .9), square matrices near identity."""
+    """Make numbers in (.1, .9) of the given spec; square matrices near identity."""
     if spec.parts is not None:
         pairs = [dummy_pair(part) for part in spec.parts]
         return tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
@@ -113,7 +113,8 @@ def _run(
     except Exception as error:
         msg = (
             f"{operation.name}({_inputs(names, specs)}) cannot be computed: {error}. "
-            "Axis 0 of a value with rows is the row axis, and constants and params have "
+            "Axis 0 of a value with rows is the row axis, and constants and params "
+            "have "
             "none; add axes (x[:, None]) or reduce them (axis=-1) so that shapes meet."
         )
         raise ShapeError(msg) from error
@@ -139,7 +140,8 @@ def _row_spec(
         return Spec(shape, long.dtype, has_rows=keeps, mixes_rows=True)
     if not keeps:
         msg = (
-            f"{operation.name}({_inputs(names, specs)}): expected a value whose axis 0 is "
+            f"{operation.name}({_inputs(names, specs)}): expected a value whose axis "
+            "0 is "
             f"the rows, got shapes {long.shape} for {LONG} rows and {short.shape} for "
             f"{SHORT}. Reduce over axis=-1 or axis=1 instead of the row axis; if rows "
             "should be mixed, wrap the function: scg.deterministic(fn, rows=False) or "
@@ -148,7 +150,8 @@ def _row_spec(
         raise ShapeError(msg)
     if not _agree(long[LONG - SHORT :], short):
         msg = (
-            f"{operation.name}({_inputs(names, specs)}): a row of the result depends on "
+            f"{operation.name}({_inputs(names, specs)}): a row of the result depends "
+            "on "
             "other rows. Rows are independent repetitions of the model; if mixing them "
             "is meant, wrap the function: scg.deterministic(fn, rows=False)."
         )

@@ -1,9 +1,9 @@
 """Influence: what the graph alone can tell, before any number exists.
 
 ``v ≺ w`` means that a directed path leads from v to w, ``v ≺ᴰ w`` that one does whose
-interior nodes are all deterministic. Inside a time loop an edge also has a lag: 0 within
-a step, 1 where a carry or an environment's state leads into the next step. Nothing here
-runs a model.
+interior nodes are all deterministic. Inside a time loop an edge also has a lag: 0
+within a step, 1 where a carry or an environment's state leads into the next step.
+Nothing here runs a model.
 
 References
 ----------
@@ -91,7 +91,7 @@ def edges_of(store: Store) -> Iterator[Edge]:
 
 
 def to_networkx(store: Store) -> nx.MultiDiGraph:
-    """Return the graph as networkx sees it, with kinds, shapes and lags as attributes."""
+    """Return the graph for networkx, with kinds, shapes and lags as attributes."""
     result = nx.MultiDiGraph(name=store.title)
     for node in store.nodes:
         if isinstance(node.role, Scan):
@@ -173,7 +173,7 @@ class Influence:
         )
 
     def within_step(self, node: Node) -> frozenset[int]:
-        """Return what a node influences without passing through a later step's start."""
+        """Return what a node influences, short of its own loop's later steps."""
         lagless = self._walk(node.index, self.children, lag=0)
         if node.loop is None:
             return self.descendants(node.index)
@@ -220,7 +220,7 @@ class Influence:
         return self._walk(v, self.children, stop_at_random=True)
 
     def lag_sets(self, node: Node) -> LagSets:
-        """Return what a node inside a loop reaches in its loop, 0, 1, 2 ... steps later."""
+        """Return what a node in a loop reaches in it, 0, 1, 2 ... steps later."""
         if node.index not in self._lags:
             first = self._walk(node.index, self.children, lag=0)
             sets = self._unroll(frozenset(first), frozenset(), {node.index})
@@ -317,7 +317,7 @@ def _loop_edges(node: Node) -> Iterator[Edge]:
 
 
 def _environment_edges(store: Store) -> Iterator[Edge]:
-    """Join the steps of each environment: its hidden state leads from one to the next."""
+    """Join the steps of each environment by its hidden state."""
     last: dict[int, Node] = {}
     first_inside: dict[int, Node] = {}
     for node in store.nodes:

@@ -195,7 +195,8 @@ class Store:
             self.fixed_by = who
         elif wanted is not None and self.fixed_by and wanted != self.declared_dtype:
             msg = (
-                f"node {who!r}: expected {self.declared_dtype}, the graph's float dtype "
+                f"node {who!r}: expected {self.declared_dtype}, the graph's float "
+                "dtype "
                 f"since {self.fixed_by!r}, got {wanted}. Convert it, or name the dtype "
                 f"once: scg.Graph({self.title!r}, dtype=np.{wanted})."
             )
@@ -301,7 +302,7 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
     )
     __hash__ = object.__hash__
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a record, made by `Store.add` alone
         self,
         store: Store,
         index: int,
@@ -410,7 +411,8 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
             return iter([self._component(i) for i in range(len(self.spec.parts))])
         if self.has_rows:
             msg = (
-                f"node {self.name!r}: cannot loop over rows, their number is not known. "
+                f"node {self.name!r}: cannot loop over rows, their number is not "
+                "known. "
                 "Write the operation for all rows at once."
             )
             raise GraphError(msg)
@@ -425,7 +427,8 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
     def __bool__(self) -> NoReturn:
         msg = (
             f"node {self.name!r}: expected a number to branch on, got a node, whose "
-            "value is not known while the graph is built. Use np.where(condition, a, b) "
+            "value is not known while the graph is built. Use np.where(condition, "
+            "a, b) "
             "for a choice inside the model."
         )
         raise TruthValueError(msg)
@@ -433,7 +436,8 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         msg = (
             f"node {self.name!r}: expected an array, got a node, which has no value "
-            "while the graph is built. Wrap the function in scg.black_box (any function) "
+            "while the graph is built. Wrap the function in scg.black_box (any "
+            "function) "
             "or scg.deterministic (one that autograd can differentiate)."
         )
         raise GraphError(msg)
@@ -517,7 +521,7 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
         return call(np.astype, (self, np.dtype(dtype)), {})
 
 
-def call(
+def call(  # noqa: PLR0913 - a call, and what is known of it by keyword
     function: Callable[..., Any],
     args: Iterable[Any],
     kwargs: Mapping[str, Any],
@@ -574,7 +578,7 @@ def _shared_store(nodes: list[Node], operation: Operation) -> Store:
 
 
 def _with_float_constants(operation: Operation, nodes: list[Node]) -> Operation:
-    """Cast float constants to the nodes' float dtype: params decide, constants follow."""
+    """Cast float constants to the nodes' float dtype: params decide."""
     dtypes = {node.dtype for node in nodes if node.dtype.kind == "f"}
     if len(dtypes) != 1 or operation.kind == "black box":
         return operation

@@ -93,7 +93,8 @@ class Program:
         if node.spec.mixes_rows and any(p != SAMPLES for p in plates):
             msg = (
                 f"node {node.name!r} mixes rows, downstream of branches of "
-                f"{[self.nodes[p].name for p in plates if p != SAMPLES]}. Use an estimator "
+                f"{[self.nodes[p].name for p in plates if p != SAMPLES]}. Use an "
+                "estimator "
                 "without branches there."
             )
             raise EstimatorError(msg)
@@ -118,7 +119,7 @@ class Program:
                 raise EstimatorError(msg)
 
     def _scored(self) -> list[int]:
-        """Return the samples that enter the surrogate loss: influenced and influencing."""
+        """Return the samples that enter the surrogate loss."""
         costs = {c.index for c in self.costs}
         return [
             i

@@ -47,8 +47,8 @@ def generalised_advantage(
 ) -> Any:
     r"""Estimate advantages from a value (GAE).
 
-    .. math:: \delta_t = c_t + \gamma V'_t - V_t, \quad A_t = \delta_t + \gamma\lambda k_t
-              A_{t+1}
+    .. math:: \delta_t = c_t + \gamma V'_t - V_t, \qquad
+              A_t = \delta_t + \gamma\lambda k_t A_{t+1}
 
     `next_value` is ``V'``: 0 where an episode was terminated, the value of the final
     observation where it was truncated. All arrays have shape (time, rows).

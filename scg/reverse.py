@@ -39,7 +39,7 @@ class Reverse:
         )
 
     def seed(self, node: Node, adjoint: Any) -> None:
-        """Start with an adjoint at a node; inside a loop, of shape (time, rows, ...)."""
+        """Start with an adjoint at a node; in a loop, (time, rows, ...)."""
         if node.index in self.program.flow.carrying:
             self._add(self.adjoints, node, adjoint)
 
@@ -98,15 +98,7 @@ class Reverse:
         for source in (seeds, outputs):
             for i, g in source.items():
                 self._add(self.adjoints, self.program.nodes[i], _merge(g))
-        for node in reversed(body):
-            if node.index in self.adjoints and node.inputs:
-                self._node(self.adjoints, node, flat, lead=False)
-        stacked = {
-            n.index: self.adjoints.pop(n.index)
-            for n in body
-            if n.index in self.adjoints
-        }
-        for i, g in stacked.items():
+        for i, g in self._step_back(body, flat).items():
             by_step = g.reshape(steps, -1, *g.shape[1:])
             node = self.program.nodes[i]
             for t in range(steps):
@@ -129,24 +121,24 @@ class Reverse:
                 for i, g in source.items():
                     self._add(self.adjoints, self.program.nodes[i], g[t])
             for position, g in following.items():
-                after = loop.following[position]
-                if after.index in self.program.flow.carrying:
-                    self._add(self.adjoints, after, g)
-            for node in reversed(body):
-                if node.index in self.adjoints and node.inputs:
-                    self._node(self.adjoints, node, now, lead=False)
+                self.seed(loop.following[position], g)
             following = {}
-            left = {
-                n.index: self.adjoints.pop(n.index)
-                for n in body
-                if n.index in self.adjoints
-            }
-            for i, g in left.items():
-                head = self.program.nodes[i]
+            for i, g in self._step_back(body, now).items():
                 if i in carries and t > 0:
                     following[carries[i]] = g
                 else:
-                    self._head(scan, loop, head, g, t)
+                    self._head(scan, loop, self.program.nodes[i], g, t)
+
+    def _step_back(self, body: list[Node], values: Any) -> dict[int, Any]:
+        """Go backwards through a loop's body; return what is left at its heads."""
+        for node in reversed(body):
+            if node.index in self.adjoints and node.inputs:
+                self._node(self.adjoints, node, values, lead=False)
+        return {
+            n.index: self.adjoints.pop(n.index)
+            for n in body
+            if n.index in self.adjoints
+        }
 
     def _head(self, scan: Node, loop: Loop, head: Node, g: Any, t: int) -> None:
         """Hand the adjoint of a loop's head to the node outside that feeds it."""
@@ -214,22 +206,23 @@ class Reverse:
         if isinstance(role, Draw):
             self._pathwise(adjoints, node, role, g, values)
             return
-        inputs = None
+        inputs = [self._value(values, node, p) for p in node.inputs]
         for slot, parent in enumerate(node.inputs):
-            if parent.index not in self.program.flow.carrying:
-                continue
-            if not self.program.flow.passes(Edge(parent.index, node.index, 0, slot)):
+            if not self._crosses(parent, node, slot):
                 continue
             if isinstance(role, Call):
-                if inputs is None:
-                    inputs = [self._value(values, node, p) for p in node.inputs]
                 out = values[node.index]
                 back = pull_back(role.operation, slot, g, out, inputs, _length(g))
             elif isinstance(role, Component):
-                back = _as_part(g, values[parent.index], role.position)
+                back = _as_part(g, inputs[0], role.position)
             else:
                 back = g
             self._into(adjoints, node, parent, back, lead=lead)
+
+    def _crosses(self, parent: Node, node: Node, slot: int) -> bool:
+        flow = self.program.flow
+        edge = Edge(parent.index, node.index, 0, slot)
+        return parent.index in flow.carrying and flow.passes(edge)
 
     def _value(self, values: Any, node: Node, parent: Node) -> Any:
         value = values[parent.index]

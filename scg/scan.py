@@ -216,7 +216,8 @@ def _inside(
     ):
         msg = (
             f"{where}: expected {describe(head.spec)} as in init, got "
-            f"{describe(node.spec)}. Give init the shape and dtype that the step returns."
+            f"{describe(node.spec)}. Give init the shape and dtype that the step "
+            "returns."
         )
         raise ShapeError(msg)
     return node

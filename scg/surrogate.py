@@ -5,7 +5,8 @@ The gradient of the surrogate loss
     L(Θ, S) = Σ_w log p(w | DEPS_w) (Q̂_w − b_w) + Σ_c c(DEPS_c)
 
 with samples and Q̂ held constant is found without building L: the reverse pass starts
-with seeds at costs (pathwise) and at the parameters of samples (what the estimator says).
+with seeds at costs (pathwise) and at the parameters of samples (what the estimator
+says).
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Compiled:
     def __init__(self, program: Program) -> None:
         self.program = program
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - as `estimate_gradient`
         self,
         params: Arrays,
         inputs: Arrays | None = None,
@@ -129,7 +130,7 @@ def compile(
     return Compiled(Program(graph.store, estimators))
 
 
-def estimate_gradient(
+def estimate_gradient(  # noqa: PLR0913 - what a run depends on, by keyword
     graph: Graph,
     params: Arrays,
     inputs: Arrays | None = None,
@@ -189,7 +190,7 @@ def estimate_gradient(
     )
 
 
-def forward(
+def forward(  # noqa: PLR0913 - as `estimate_gradient`
     graph: Graph,
     params: Arrays,
     inputs: Arrays | None = None,
@@ -210,7 +211,8 @@ def forward(
     >>> theta = graph.param("theta", 0.0)
     >>> b = graph.sample("b", scg.Bernoulli(logits=theta))
     >>> loss = graph.cost("loss", (b - 0.45) ** 2)
-    >>> scg.forward(graph, {"theta": 0.0}, rng=np.random.default_rng(0), rows=3)["b"].shape
+    >>> rng = np.random.default_rng(0)
+    >>> scg.forward(graph, {"theta": 0.0}, rng=rng, rows=3)["b"].shape
     (3,)
     """
     program = Program(graph.store, estimators)

@@ -55,7 +55,8 @@ def test_the_estimator_that_was_chosen_is_told_with_what_it_needs():
         "params",
         "  theta  ← b (enumeration) ← loss",
         "stochastic nodes",
-        "  b  Bernoulli  enumeration  needs log_prob, no loop, support  credited with loss",
+        "  b  Bernoulli  enumeration  needs log_prob, no loop, support  credited "
+        "with loss",
     )
 
 

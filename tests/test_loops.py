@@ -239,8 +239,8 @@ def test_samples_are_credited_with_later_costs_only_where_they_arrive():
     scan = scg.estimate_gradient(delay_line(False), params, inputs, rng=rng)
     given = {f"z{t}": z for t, z in enumerate(scan.trace["z"])}
     loop = scg.estimate_gradient(delay_line(True), params, inputs, rng=rng, given=given)
-    # The whole stacked output is one value to the graph, so a sample that reaches any of
-    # its steps is credited with all of the cost; the last two reach only the carry.
+    # The stacked output is one value to the graph, so a sample that reaches any step
+    # of it is credited with all of the cost; the last two reach only the carry.
     program = Program(delay_line(False).store, None)
     trace = run(program, params, inputs, rng=np.random.default_rng(0))
     (credit,) = assign(program, trace, {}).values()

@@ -1,4 +1,4 @@
-"""Black boxes and environments that return rubbish, or raise, get an error that says so."""
+"""Black boxes and environments that return rubbish, or raise, get a named error."""
 
 from types import SimpleNamespace
 

@@ -76,7 +76,8 @@ class Enumeration(AbstractEstimator):
         size = len(distribution.support()) ** math.prod(event_shape)
         if size > self.limit:
             msg = (
-                f"Enumeration: expected a joint support of at most {self.limit} values, "
+                f"Enumeration: expected a joint support of at most {self.limit} "
+                "values, "
                 f"got {size} for an event of shape {event_shape}. Raise limit, or use "
                 "ScoreFunction(baseline=LeaveOneOut(), samples=...)."
             )

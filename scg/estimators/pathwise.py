@@ -17,10 +17,11 @@ class Pathwise(AbstractEstimator):
     r"""Differentiate through the draw itself.
 
     .. math:: z = g(\epsilon, \phi(\theta)), \qquad
-              \nabla_\theta \mathbb E[f(z)] = \mathbb E[\nabla_\theta f(g(\epsilon, \phi))]
+              \nabla_\theta \mathbb E[f(z)]
+              = \mathbb E[\nabla_\theta f(g(\epsilon, \phi))]
 
-    The node is then deterministic given its noise: *every* deterministic path from it to
-    a cost must be differentiable, and `Graph.check` proves that it is.
+    The node is then deterministic given its noise: *every* deterministic path from it
+    to a cost must be differentiable, and `Graph.check` proves that it is.
 
     References
     ----------

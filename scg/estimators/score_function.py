@@ -28,7 +28,8 @@ class ScoreFunction(AbstractEstimator):
     Parameters
     ----------
     baseline : AbstractBaseline
-        What is subtracted from ``Q̂``. It may read only what the node does not influence.
+        What is subtracted from ``Q̂``. It may read only what the node does not
+        influence.
     samples : int
         The number of branches drawn for each row, each with its own downstream costs.
     discount : float
