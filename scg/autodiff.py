@@ -36,9 +36,7 @@ from scg.operation import Operation, Slot
 
 __all__ = [
     "constant_part",
-    "evaluate_on_boxes",
     "has_derivative",
-    "is_box",
     "pull_back",
     "trace_vjp",
     "unbroadcast",
@@ -138,20 +136,6 @@ def constant_part(operation: Operation) -> frozenset[int]:
     return frozenset()
 
 
-def evaluate_on_boxes(
-    operation: Operation, inputs: Sequence[Any], rows: int | None = None
-) -> Any:
-    """Apply an operation to inputs of which some may be autograd's boxes."""
-    if not any(isbox(x) for x in inputs):
-        return operation(inputs, rows)
-    if operation.kind == "black box" or (
-        operation.kind == "numpy" and _is_flat_nowhere(operation.function)
-    ):
-        return operation([getval(x) for x in inputs], rows)
-    args, kwargs = operation.arguments(inputs, rows)
-    return _boxed_version(operation)(*args, **kwargs)
-
-
 def trace_vjp(
     function: Callable[..., Any], inputs: Sequence[Any], argnums: Sequence[int]
 ) -> tuple[Any, Callable[[Any], list[Any]]]:
@@ -182,11 +166,6 @@ def trace_vjp(
         ]
 
     return end._value, pull
-
-
-def is_box(value: Any) -> bool:
-    """Tell whether `value` is one of autograd's boxes."""
-    return bool(isbox(value))
 
 
 def unbroadcast(adjoint: Any, shape: tuple[int, ...]) -> Any:

@@ -28,7 +28,8 @@ from scg.errors import (
 )
 from scg.flow import Flow
 from scg.influence import Edge
-from scg.node import Call, Node, Store, Value
+from scg.node import Node, Store
+from scg.roles import Call, Value
 from scg.routes import Choice, Routes, is_black_box, no_derivative
 
 __all__ = ["check"]

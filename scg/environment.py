@@ -15,7 +15,8 @@ import numpy as np
 
 from scg.errors import GraphError, ShapeError, SimulatorError
 from scg.inference import Spec, describe
-from scg.node import EnvironmentStep, Node
+from scg.node import Node
+from scg.roles import EnvironmentStep
 
 __all__ = ["Environment", "Outcome", "Waiting"]
 

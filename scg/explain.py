@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scg.influence import LagSets
-from scg.node import Cost, Node, Store
+from scg.node import Node, Store
+from scg.roles import Cost
 from scg.routes import Choice, Route, Routes, is_black_box, no_derivative
 
 __all__ = ["explain"]

@@ -43,7 +43,7 @@ def require(module: str, *, extra: str) -> ModuleType:
     ... except MissingExtraError as error:
     ...     print(error)
     expected the package 'no_such_module', which is not installed; run \
-pip install 'scg[train]'
+pip install -e '.[train]' in a clone
     """
     try:
         return importlib.import_module(module)
@@ -51,6 +51,6 @@ pip install 'scg[train]'
         package = module.partition(".")[0]
         msg = (
             f"expected the package {package!r}, which is not installed; "
-            f"run pip install 'scg[{extra}]'"
+            f"run pip install -e '.[{extra}]' in a clone"
         )
         raise MissingExtraError(msg) from error

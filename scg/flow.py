@@ -16,7 +16,8 @@ import numpy as np
 from scg.autodiff import constant_part, has_derivative
 from scg.inference import LONG, dummies_of
 from scg.influence import Edge, Influence, is_random
-from scg.node import Call, Draw, Node, Param
+from scg.node import Node
+from scg.roles import Call, Draw, Param
 
 __all__ = ["EdgeKind", "Flow", "edge_kind"]
 

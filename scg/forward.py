@@ -9,7 +9,10 @@ import numpy as np
 
 from scg.errors import InputError, NonFiniteError, unknown_name
 from scg.inference import describe
-from scg.node import (
+from scg.node import Loop, Node, Scan
+from scg.plates import SAMPLES, Layout
+from scg.program import Program
+from scg.roles import (
     Call,
     Component,
     Constant,
@@ -18,16 +21,11 @@ from scg.node import (
     EnvironmentReset,
     EnvironmentStep,
     Input,
-    Loop,
-    Node,
     Param,
     Role,
-    Scan,
     ScanOutput,
     Value,
 )
-from scg.plates import SAMPLES, Layout
-from scg.program import Program
 from scg.trace import Ends, Trace
 
 __all__ = ["run"]

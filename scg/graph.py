@@ -15,7 +15,8 @@ from scg.errors import DistributionError, GraphError, ShapeError
 from scg.explain import explain
 from scg.inference import LONG, SHORT, Spec, describe, dummies_of
 from scg.influence import Influence, to_networkx
-from scg.node import Constant, Cost, Draw, Input, Node, Param, Store, Value
+from scg.node import Node, Store
+from scg.roles import Constant, Cost, Draw, Input, Param, Value
 from scg.scan import scan
 
 __all__ = ["Graph"]

@@ -20,19 +20,16 @@ from typing import Any
 import networkx as nx
 
 from scg.errors import unknown_name
-from scg.node import (
+from scg.node import Loop, Node, Scan, Store
+from scg.roles import (
     Captured,
     Carry,
     Cost,
     EnvironmentReset,
     EnvironmentStep,
-    Loop,
-    Node,
     Param,
-    Scan,
     ScanOutput,
     Slice,
-    Store,
 )
 
 __all__ = ["Edge", "Influence", "LagSets", "edges_of", "is_random", "to_networkx"]

@@ -20,127 +20,15 @@ from scg.errors import DuplicateNameError, GraphError, ShapeError, TruthValueErr
 from scg.inference import Spec, dummies_of, infer_call
 from scg.operation import ROWS, Kind, Operation, capture
 from scg.protocol import AbstractNode
+from scg.roles import Call, Captured, Component, Role
 
 __all__ = [
-    "Call",
-    "Captured",
-    "Carry",
-    "Component",
-    "Constant",
-    "Cost",
-    "Draw",
-    "EnvironmentReset",
-    "EnvironmentStep",
-    "Input",
     "Loop",
     "Node",
-    "Param",
-    "Role",
     "Scan",
-    "ScanOutput",
-    "Slice",
     "Store",
-    "Value",
     "call",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """What a node is; `kind` is the field's word for it (Schulman et al. 2015)."""
-
-    @property
-    def kind(self) -> str:
-        """One of parameter, input, deterministic, stochastic, environment, cost."""
-        return _KINDS.get(type(self), "deterministic")
-
-
-@dataclass(frozen=True, slots=True)
-class Param(Role):
-    """A leaf of Θ, with its initial value or the callable that draws it."""
-
-    initial: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Input(Role):
-    """Data, given at each run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Constant(Role):
-    """A value fixed when the graph was built."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Role):
-    """A function of other nodes."""
-
-    operation: Operation
-
-
-@dataclass(frozen=True, slots=True)
-class Component(Role):
-    """One entry of a node whose value is a tuple."""
-
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Draw(Role):
-    """A draw from `distribution`, whose parameters `names` are the node's inputs."""
-
-    distribution: Any
-    names: tuple[str, ...]
-
-    def at(self, values: Iterable[Any]) -> Any:
-        """Return the distribution with its parameters' values filled in."""
-        return self.distribution.replace(**dict(zip(self.names, values, strict=True)))
-
-
-@dataclass(frozen=True, slots=True)
-class Cost(Role):
-    """One number a row, minimised."""
-
-
-@dataclass(frozen=True, slots=True)
-class Value(Role):
-    """One number a row, fitted to a downstream cost by an estimator that names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentReset(Role):
-    """The observation an environment is waiting with."""
-
-    environment: Any
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentStep(Role):
-    """One step of an environment: a tuple of what it returns."""
-
-    environment: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Carry(Role):
-    """What the loop hands from one step to the next, number `position`."""
-
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Slice(Role):
-    """Each step's part of scanned input number `position`."""
-
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Captured(Role):
-    """A value with rows from outside the loop, the same at every step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +36,6 @@ class Scan(Role):
     """A time loop. Its inputs: initial carries, then scanned inputs, then captured."""
 
     loop: Loop
-
-
-@dataclass(frozen=True, slots=True)
-class ScanOutput(Role):
-    """The final carry, or the stacked output, number `position` of a loop."""
-
-    position: int
-    stacked: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -606,15 +486,6 @@ def _shape_error(*_: Any, **__: Any) -> NoReturn:
     raise ShapeError(msg)
 
 
-_KINDS = {
-    Param: "parameter",
-    Input: "input",
-    Draw: "stochastic",
-    EnvironmentReset: "environment",
-    EnvironmentStep: "environment",
-    Cost: "cost",
-    Value: "value",
-}
 _REDUCTIONS: Mapping[np.ufunc, Callable[..., Any]] = {
     np.add: np.sum,
     np.multiply: np.prod,

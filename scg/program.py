@@ -14,8 +14,9 @@ from scg.errors import EstimatorError, unknown_name
 from scg.estimators import AbstractEstimator, Enumeration, Pathwise, ScoreFunction
 from scg.flow import Flow
 from scg.influence import Influence
-from scg.node import Cost, Draw, Loop, Node, Param, Scan, Store, Value
+from scg.node import Loop, Node, Scan, Store
 from scg.plates import SAMPLES, Plates, merge
+from scg.roles import Cost, Draw, Param, Value
 
 __all__ = ["Program"]
 

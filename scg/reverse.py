@@ -15,8 +15,9 @@ import numpy as np
 from scg.autodiff import pull_back, trace_vjp, unbroadcast
 from scg.extras import require
 from scg.influence import Edge
-from scg.node import Call, Component, Draw, Loop, Node, Scan, ScanOutput
+from scg.node import Loop, Node, Scan
 from scg.program import Program
+from scg.roles import Call, Component, Draw, ScanOutput
 from scg.trace import Trace
 
 __all__ = ["Reverse"]

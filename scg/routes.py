@@ -15,17 +15,8 @@ from typing import Any
 from scg.errors import EstimatorError, unknown_name
 from scg.flow import Flow
 from scg.influence import Edge, Influence, is_random
-from scg.node import (
-    Call,
-    Cost,
-    Draw,
-    EnvironmentReset,
-    EnvironmentStep,
-    Node,
-    Param,
-    Store,
-    Value,
-)
+from scg.node import Node, Store
+from scg.roles import Call, Cost, Draw, EnvironmentReset, EnvironmentStep, Param, Value
 
 __all__ = ["Choice", "Route", "Routes", "choices", "is_black_box", "no_derivative"]
 

@@ -15,17 +15,8 @@ import numpy as np
 from scg.environment import Waiting
 from scg.errors import GraphError, ShapeError
 from scg.inference import Spec, describe
-from scg.node import (
-    Carry,
-    Constant,
-    EnvironmentReset,
-    Loop,
-    Node,
-    Scan,
-    ScanOutput,
-    Slice,
-    Store,
-)
+from scg.node import Loop, Node, Scan, Store
+from scg.roles import Carry, Constant, EnvironmentReset, ScanOutput, Slice
 
 __all__ = ["scan"]
 

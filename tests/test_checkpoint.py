@@ -188,7 +188,7 @@ def test_a_missing_file_is_a_checkpoint_error(tmp_path):
 
 def test_a_missing_package_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'scg\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[train\]'"):
         save(tmp_path / "x", MODEL)
 
 

@@ -1,5 +1,6 @@
 """The documentation: every code block runs, every link leads somewhere."""
 
+import importlib.util
 import re
 
 import pytest
@@ -45,3 +46,14 @@ def _headings(path):
     return {
         re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles
     }
+
+
+def test_the_table_of_estimators_is_that_of_the_classes():
+    spec = importlib.util.spec_from_file_location(
+        "estimator_table", ROOT / "docs" / "estimator_table.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = module.PAGE.read_text()
+    assert page.split(module.BEGIN)[1].split(module.END)[0] == module.table()
+    assert "ScoreFunction" in module.table()

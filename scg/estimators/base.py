@@ -80,7 +80,6 @@ class AbstractEstimator(ABC):
     pathwise: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
     unbiased: ClassVar[bool] = True
-    any_order: ClassVar[bool] = True
     lays_out: ClassVar[bool] = False
     summary: ClassVar[str] = ""
 

@@ -37,7 +37,10 @@ class ScoreFunction(AbstractEstimator):
     boundary : str or None
         Inside a loop, where credit ends: "episode" is where an environment says that an
         episode was terminated or truncated; the name of a boolean node also ends it
-        where that node is true (*biased*); None never ends it.
+        where that node is true (*biased*); None never ends it. With "episode" the
+        gradient is that of each episode's own cost: what an ending changes for the
+        episodes after it in the loop, and what other carries take across it, is left
+        out.
     critic : AbstractCritic, optional
         Replaces ``Q̂ - b`` by an advantage that bootstraps from a value node. *Biased*
         while the value is wrong.
