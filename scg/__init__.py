@@ -13,6 +13,7 @@ from scg.baselines import (
     NoBaseline,
 )
 from scg.black_box import black_box, deterministic
+from scg.clipped import Clipped
 from scg.clipping import chain, clip_by_global_norm
 from scg.critics import GAE
 from scg.distributions import (
@@ -69,6 +70,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "BlackBoxError",
     "Categorical",
     "CheckpointError",
+    "Clipped",
     "DistributionError",
     "DuplicateNameError",
     "Enumeration",

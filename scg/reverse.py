@@ -94,7 +94,7 @@ class Reverse:
         seeds: dict[int, Any],
         outputs: dict[int, Any],
     ) -> None:
-        steps = loop.length or 0
+        steps = len(next(iter((seeds or outputs).values())))
         flat = _Flat(self.trace.values, body, steps)
         for source in (seeds, outputs):
             for i, g in source.items():
@@ -325,6 +325,8 @@ class _Flat:
         if isinstance(value, tuple):
             return tuple(_merge(p) for p in value)
         if isinstance(value, list):  # sparse rows, one array a step
+            if len(value) == 1:
+                return value[0]
             return require("scipy.sparse", extra="atari").vstack(value, format="csr")
         return _merge(value)
 

@@ -11,13 +11,13 @@ says).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from scg.credit import Credit, assign, cost_rows
+from scg.credit import Credit, Target, assign, cost_rows
 from scg.errors import NonFiniteError
 from scg.estimators import AbstractEstimator, Site
 from scg.forward import check_finite_costs, run
@@ -27,7 +27,16 @@ from scg.program import Program
 from scg.reverse import Reverse
 from scg.trace import Trace
 
-__all__ = ["Compiled", "Estimate", "compile", "estimate_gradient", "forward"]
+__all__ = [
+    "Compiled",
+    "Estimate",
+    "backward",
+    "compile",
+    "estimate_gradient",
+    "forward",
+    "mean_cost",
+    "site_of",
+]
 
 Arrays = Mapping[str, Any]
 
@@ -94,9 +103,32 @@ class Compiled:
         )
         check_finite_costs(program, trace)
         credits = assign(program, trace, state or {})
-        gradient = _gradient(program, trace, params, credits)
+        sites = {i: _adjoints(program, trace, i, c) for i, c in credits.items()}
+        targets = [c.target for c in credits.values() if c.target is not None]
+        gradient = backward(program, trace, sites, targets)
         after = {k: v for credit in credits.values() for k, v in credit.state.items()}
-        return Estimate(gradient, _mean_cost(program, trace), trace, after, {})
+        return Estimate(gradient, mean_cost(program, trace), trace, after, {})
+
+    def forward(  # noqa: PLR0913 - as `forward`
+        self,
+        params: Arrays,
+        inputs: Arrays | None = None,
+        *,
+        rng: np.random.Generator,
+        rows: int | None = None,
+        samples: int = 1,
+        given: Arrays | None = None,
+    ) -> Trace:
+        """Run the model once, without a gradient."""
+        return run(
+            self.program,
+            params,
+            inputs,
+            rng=rng,
+            rows=rows,
+            samples=samples,
+            given=given,
+        )
 
 
 def compile(
@@ -221,7 +253,8 @@ def forward(  # noqa: PLR0913 - as `estimate_gradient`
     )
 
 
-def _mean_cost(program: Program, trace: Trace) -> float:
+def mean_cost(program: Program, trace: Trace) -> float:
+    """Return the mean over rows of the summed costs."""
     total = 0.0
     for cost in program.costs:
         value = cost_rows(program, trace, cost)
@@ -232,33 +265,72 @@ def _mean_cost(program: Program, trace: Trace) -> float:
     return total
 
 
-def _gradient(
-    program: Program, trace: Trace, params: Arrays, credits: Mapping[int, Credit]
+def backward(
+    program: Program,
+    trace: Trace,
+    sites: Mapping[int, Mapping[str, Any]],
+    targets: Iterable[Target] = (),
+    seeds: Iterable[tuple[Node, Any]] = (),
 ) -> dict[str, Any]:
+    """Take all that a surrogate loss consists of back to the params.
+
+    Parameters
+    ----------
+    program : Program
+    trace : Trace
+    sites : dict of int to dict of str to array
+        For each scored sample, the derivative by the parameters of its distribution.
+    targets : iterable of Target
+        What value nodes are fitted to.
+    seeds : iterable of (Node, array)
+        Further adjoints of nodes.
+
+    Returns
+    -------
+    dict of str to array
+        Like the params.
+
+    Raises
+    ------
+    NonFiniteError
+        When a param's gradient is NaN or infinite.
+    """
     reverse = Reverse(program, trace)
     for cost in program.costs:
-        reverse.seed(cost, _cost_seed(program, trace, cost))
-    for index, credit in credits.items():
-        node = program.nodes[index]
-        reverse.seed_site(node, _adjoints(program, trace, node, credit))
-    targets = [c.target for c in credits.values() if c.target is not None]
-    arrived = reverse.run()
+        if cost.index in program.flow.carrying:
+            reverse.seed(cost, _cost_seed(program, trace, cost))
+    for index, adjoints in sites.items():
+        reverse.seed_site(program.nodes[index], adjoints)
+    for node, adjoint in seeds:
+        reverse.seed(node, adjoint)
+    apart = []
     for target in targets:
         value = program.nodes[target.value]
         error = trace.values[target.value] - target.target
-        private = Reverse(program, trace, private=None if target.shared else value)
-        private.seed(value, target.weight * error * _row_weight(program, trace, value))
+        adjoint = target.weight * error * _row_weight(program, trace, value)
+        if target.shared:
+            reverse.seed(value, adjoint)
+        else:
+            apart.append(Reverse(program, trace, private=value))
+            apart[-1].seed(value, adjoint)
+    arrived = reverse.run()
+    for private in apart:
         for index, adjoint in private.run().items():
             arrived[index] = arrived.get(index, 0) + adjoint
-    gradient = {}
-    for node in program.params:
-        zeros = np.zeros(node.event_shape, node.dtype)
-        found = np.asarray(arrived.get(node.index, zeros), node.dtype)
-        if not np.isfinite(found).all():
-            msg = f"param {node.name!r}: its gradient is NaN or infinite."
-            raise NonFiniteError(msg)
-        gradient[node.name] = found
-    return gradient
+    return {node.name: _finished(node, arrived) for node in program.params}
+
+
+def _finished(node: Node, arrived: Mapping[int, Any]) -> Any:
+    if node.index not in arrived:
+        return np.zeros(node.event_shape, node.dtype)
+    found = np.asarray(arrived[node.index], node.dtype)
+    if (
+        not np.isfinite(np.add.reduce(found, axis=None))
+        and not np.isfinite(found).all()
+    ):
+        msg = f"param {node.name!r}: its gradient is NaN or infinite."
+        raise NonFiniteError(msg)
+    return found
 
 
 def _row_weight(program: Program, trace: Trace, node: Node) -> Any:
@@ -275,31 +347,37 @@ def _cost_seed(program: Program, trace: Trace, cost: Node) -> Any:
 
 
 def _adjoints(
-    program: Program, trace: Trace, node: Node, credit: Credit
+    program: Program, trace: Trace, index: int, credit: Credit
 ) -> dict[str, Any]:
-    """Ask the estimator of one sample, with time folded into the rows."""
+    site = site_of(program, trace, program.nodes[index], credit.cost, credit.advantage)
+    return program.estimators[index].adjoints(site)
+
+
+def site_of(
+    program: Program, trace: Trace, node: Node, cost: Any, advantage: Any
+) -> Site:
+    """Return one sample as its estimator sees it, with time folded into the rows."""
     role: Any = node.role
     want = program.plates[node.index]
-    steps = len(trace.values[node.index]) if node.loop is not None else None
+    in_loop = node.loop is not None
     inputs = []
     for parent in node.inputs:
         value = trace.values[parent.index]
-        if parent.has_rows and parent.loop is None and steps is None:
+        if parent.has_rows and parent.loop is None and not in_loop:
             value = trace.layout.align(value, program.plates[parent.index], want)
         elif parent.loop is not None:
             value = value.reshape(-1, *value.shape[2:])
         inputs.append(value)
     value = trace.values[node.index]
     weight = _row_weight(program, trace, node)
-    if steps is not None:
+    if in_loop:
         value = value.reshape(-1, *value.shape[2:])
-        weight = np.broadcast_to(weight, credit.cost.shape).reshape(-1)
-    site = Site(
+        weight = np.broadcast_to(weight, cost.shape).reshape(-1)
+    return Site(
         node.name,
         role.at(inputs),
         value,
         weight,
-        credit.cost.reshape(-1),
-        credit.advantage.reshape(-1),
+        cost.reshape(-1),
+        advantage.reshape(-1),
     )
-    return program.estimators[node.index].adjoints(site)

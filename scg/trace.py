@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scg.errors import unknown_name
+from scg.errors import GraphError, unknown_name
 from scg.node import Node
 from scg.plates import Layout
+from scg.roles import Draw
 
 __all__ = ["Ends", "Trace"]
 
@@ -77,3 +78,48 @@ class Trace:
             )
             raise KeyError(msg)
         return value
+
+    def distribution(self, name: str) -> Any:
+        """Return the distribution that a sample was drawn from in this run.
+
+        Its parameters are arrays with the leading axes of the sample's value, or
+        broadcast to them, so that ``log_prob``, ``entropy`` and ``kl`` have its shape.
+
+        Parameters
+        ----------
+        name : str
+            A stochastic node.
+
+        Raises
+        ------
+        GraphError
+            When the node is of another kind.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> theta = graph.param("theta", 0.0)
+        >>> b = graph.sample("b", scg.Bernoulli(logits=theta))
+        >>> loss = graph.cost("loss", b)
+        >>> rng = np.random.default_rng(0)
+        >>> trace = scg.forward(graph, {"theta": 0.0}, rng=rng, rows=2)
+        >>> trace.distribution("b").log_prob(trace["b"]).round(3).tolist()
+        [-0.693, -0.693]
+        """
+        if name not in self.names:
+            raise unknown_name("node", name, self.names)  # noqa: EM101
+        node = self.nodes[self.names[name]]
+        if not isinstance(node.role, Draw):
+            msg = f"distribution: expected a stochastic node, got {node.kind} {name!r}."
+            raise GraphError(msg)
+        homes = self.layout.homes
+        values = []
+        for parent in node.inputs:
+            value = self.values[parent.index]
+            if parent.has_rows and parent.loop is None and node.loop is None:
+                have, want = homes[parent.index], homes[node.index]
+                value = self.layout.align(value, have, want)
+            values.append(value)
+        return node.role.at(values)
