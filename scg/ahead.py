@@ -55,8 +55,8 @@ class _Call(Generic[T]):
     def _run(self) -> None:
         try:
             self._value = self._call()
-        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
-            self._error = error
+        except BaseException as error:
+            self._error = error  # raised where the result is awaited
 
     def result(self) -> T:
         self._thread.join()

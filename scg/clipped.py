@@ -50,7 +50,8 @@ class Clipped(AbstractMethod):
     biased, by less than the clip lets them be.
 
     Where no carry of the loop depends on the params, a minibatch takes any decisions of
-    any step; otherwise it takes whole rows.
+    any step; otherwise it takes whole rows, and L is the mean over rows of the sum over
+    steps.
 
     Parameters
     ----------
@@ -275,11 +276,11 @@ def _entropy(
 
     h, pull = trace_vjp(entropy, parameters, range(len(parameters)))
     adjoint = (per_event(site.weight, zeros) * weight + zeros).astype(zeros.dtype)
-    slopes = []
-    for parent, slope in zip(node.inputs, pull(adjoint), strict=True):
-        if parent.loop is not None:  # time back out of the rows
-            slope = slope.reshape(*lead, *slope.shape[1:])
-        slopes.append((parent, slope))
+    # In a loop, time comes back out of the rows.
+    slopes = [
+        (parent, g if parent.loop is None else g.reshape(*lead, *g.shape[1:]))
+        for parent, g in zip(node.inputs, pull(adjoint), strict=True)
+    ]
     return float(np.mean(h)), slopes
 
 

@@ -308,45 +308,55 @@ class _Again:
         return value.reshape(steps, -1, *value.shape[1:])
 
     def _stepped(self, scan: Node, loop: Loop, body: Sequence[Node], rows: Any) -> None:
-        heads = [*loop.carries, *loop.slices, *loop.captured.values()]
-        outer = {h.index: p for h, p in zip(heads, scan.inputs, strict=True)}
-        slices = {node.index for node in loop.slices}
-        after = dict(zip((n.index for n in loop.carries), loop.following, strict=True))
-        recorded: dict[int, Any] = {}
+        made: dict[int, list[Any]] = {}
         before: dict[int, Any] = {}
         for t in range(loop.length or 0):
-            now: dict[int, Any] = {}
+            now = self._heads(scan, loop, before, t)
             for node in body:
-                i = node.index
-                if i not in self.live:
-                    value = self.recorded.values[i]
-                    now[i] = None if value is None else _at(value, t, rows)
-                elif i in after and t > 0:
-                    now[i] = before[after[i].index]
-                elif i in outer:
-                    value = self._on_rows(outer[i])
-                    now[i] = value[:, t] if i in slices else value
-                else:
-                    inputs = [
-                        self.values[p.index] if p.loop is None else now[p.index]
-                        for p in node.inputs
-                    ]
-                    noise = self.recorded.noise.get(i)
-                    noise = None if noise is None else noise[t][rows]
-                    if noise is not None:
-                        self.noise.setdefault(i, []).append(noise)
-                    now[i] = self._compute(node, inputs, noise)
-                if now[i] is not None:
-                    recorded.setdefault(i, []).append(now[i])
+                if node.index not in now:
+                    now[node.index] = self._at_step(node, now, t, rows)
+                if now[node.index] is not None:
+                    made.setdefault(node.index, []).append(now[node.index])
             before = now
-        for i, values in recorded.items():
+        for i, values in made.items():
             self.values[i] = _stacked(values)
+        last = zip(loop.following, self.last_carries[loop.name], strict=True)
         self.last_carries[loop.name] = [
-            before[n.index] if n.index in self.live else last
-            for n, last in zip(
-                loop.following, self.last_carries[loop.name], strict=True
-            )
+            before[n.index] if n.index in self.live else value for n, value in last
         ]
+
+    def _heads(
+        self, scan: Node, loop: Loop, before: Mapping[int, Any], t: int
+    ) -> dict[int, Any]:
+        """Return the live heads of a loop at step t."""
+        count = len(loop.carries)
+        split = count + len(loop.slices)
+        heads = [*loop.carries, *loop.slices, *loop.captured.values()]
+        now: dict[int, Any] = {}
+        for k, (head, outer) in enumerate(zip(heads, scan.inputs, strict=True)):
+            if head.index not in self.live:
+                continue
+            if k < count and t > 0:
+                now[head.index] = before[loop.following[k].index]
+            else:
+                value = self._on_rows(outer)
+                now[head.index] = value[:, t] if count <= k < split else value
+        return now
+
+    def _at_step(self, node: Node, now: Mapping[int, Any], t: int, rows: Any) -> Any:
+        """Return a value at step t: recorded, or computed where it is live."""
+        if node.index not in self.live:
+            value = self.recorded.values[node.index]
+            return None if value is None else _at(value, t, rows)
+        noise = self.recorded.noise.get(node.index)
+        if noise is not None:
+            noise = noise[t][rows]
+            self.noise.setdefault(node.index, []).append(noise)
+        inputs = [
+            self.values[p.index] if p.loop is None else now[p.index]
+            for p in node.inputs
+        ]
+        return self._compute(node, inputs, noise)
 
     def _on_rows(self, node: Node) -> Any:
         value = self.values[node.index]

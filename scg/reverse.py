@@ -7,7 +7,7 @@ differentiable, back-propagation through time runs over the recorded values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Reverse:
         if node.index in self.program.flow.carrying:
             self._add(self.adjoints, node, adjoint)
 
-    def seed_site(self, node: Node, adjoints: dict[str, Any]) -> None:
+    def seed_site(self, node: Node, adjoints: Mapping[str, Any]) -> None:
         """Start at the parameters of a sample."""
         role = node.role
         assert isinstance(role, Draw)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ class Compiled:
         after = {k: v for credit in credits.values() for k, v in credit.state.items()}
         return Estimate(gradient, mean_cost(program, trace), trace, after, {})
 
-    def forward(  # noqa: PLR0913 - as `forward`
+    def forward(
         self,
         params: Arrays,
         inputs: Arrays | None = None,
@@ -303,21 +304,25 @@ def backward(
         reverse.seed_site(program.nodes[index], adjoints)
     for node, adjoint in seeds:
         reverse.seed(node, adjoint)
-    apart = []
-    for target in targets:
-        value = program.nodes[target.value]
-        error = trace.values[target.value] - target.target
-        adjoint = target.weight * error * _row_weight(program, trace, value)
-        if target.shared:
-            reverse.seed(value, adjoint)
-        else:
-            apart.append(Reverse(program, trace, private=value))
-            apart[-1].seed(value, adjoint)
+    apart = [r for r in map(partial(_fit, reverse), targets) if r is not reverse]
     arrived = reverse.run()
     for private in apart:
         for index, adjoint in private.run().items():
             arrived[index] = arrived.get(index, 0) + adjoint
     return {node.name: _finished(node, arrived) for node in program.params}
+
+
+def _fit(reverse: Reverse, target: Target) -> Reverse:
+    """Seed a value node's regression, in a pass of its own where params are kept apart.
+
+    What a value shares with the policy gets both gradients in one pass.
+    """
+    program, trace = reverse.program, reverse.trace
+    value = program.nodes[target.value]
+    where = reverse if target.shared else Reverse(program, trace, private=value)
+    error = trace.values[target.value] - target.target
+    where.seed(value, target.weight * error * _row_weight(program, trace, value))
+    return where
 
 
 def _finished(node: Node, arrived: Mapping[int, Any]) -> Any:
