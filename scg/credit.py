@@ -84,8 +84,15 @@ def _credit(
     else:
         advantage = q
     if getattr(estimator, "standardise", False):
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        advantage = _standardised(advantage, trace.still(node))
     return Credit(q, advantage, target, after)
+
+
+def _standardised(advantage: Any, still: Any) -> Any:
+    """Give advantages mean 0 and deviation 1 over what has not stopped."""
+    count = True if still is None else still
+    mean, spread = advantage.mean(where=count), advantage.std(where=count)
+    return (advantage - mean) / (spread + 1e-8)
 
 
 def _onto(program: Program, trace: Trace, node: Node, value: int, q: Any) -> Any:
@@ -258,6 +265,9 @@ def _ended(program: Program, trace: Trace, loop: Loop) -> Any:
         if program.nodes[i].loop is loop:
             now = ends.terminated | ends.truncated
             over = now if over is None else over | now
+    if loop.until is not None:
+        stopped = trace.values[loop.until.index]
+        over = stopped if over is None else over | stopped
     return over
 
 

@@ -211,6 +211,7 @@ class _Run:
             self.values[inner.index] = value
         inside = [n for n in body if n.index not in heads]
         record: dict[int, Any] = {}
+        alive = [np.ones(count, bool)]
         assert loop.length is not None
         for self.step in range(loop.length):
             now = [x[:, self.step] for x in scanned]
@@ -222,13 +223,36 @@ class _Run:
                 self.values[inner.index] = self.compute(inner)
             self._record(body, record, loop.length)
             carries = [self.values[n.index] for n in loop.following]
+            if self._stopped(loop, alive):
+                break
         for inner in body:
-            self.values[inner.index] = _stacked(record.get(inner.index))
+            value = _stacked(record.get(inner.index))
+            self.values[inner.index] = _so_far(value, self.step + 1)
+        self.trace.steps[loop.name] = self.step + 1
+        self._note_stops(loop, alive)
         self._validate(body)
         self._stack_ends(loop)
         self.trace.last_carries[loop.name] = carries
         outputs = [np.moveaxis(self.values[n.index], 0, 1) for n in loop.outputs]
         return carries, outputs
+
+    def _stopped(self, loop: Loop, alive: list[Any]) -> bool:
+        """Note which rows go on after this step; tell whether none does."""
+        if loop.until is None:
+            return False
+        alive.append(alive[-1] & ~self.values[loop.until.index])
+        return not alive[-1].any()
+
+    def _note_stops(self, loop: Loop, alive: list[Any]) -> None:
+        """Take the costs of rows that had stopped out of the run."""
+        if loop.until is None:
+            return
+        still = np.stack(alive[: self.step + 1])
+        self.trace.alive[loop.name] = still
+        for node in self.program.bodies[loop.name]:
+            if isinstance(node.role, Cost):
+                value = self.values[node.index]
+                self.values[node.index] = np.where(still, value, value.dtype.type(0))
 
     def _stack_ends(self, loop: Loop) -> None:
         for i, ends in self.trace.ends.items():
@@ -268,6 +292,13 @@ class _Run:
 def _folded(value: Any) -> Any:
     """Fold time into the rows."""
     return value.reshape(-1, *value.shape[2:])
+
+
+def _so_far(value: Any, steps: int) -> Any:
+    """Return the steps that were made of an array made for all."""
+    if isinstance(value, tuple):
+        return tuple(part[:steps] for part in value)
+    return value if value is None else value[:steps]
 
 
 def _stacked(value: Any) -> Any:

@@ -269,6 +269,7 @@ class Graph:
         xs: Any = None,
         length: int | None = None,
         *,
+        until: str | None = None,
         name: str = "scan",
     ) -> tuple[Any, Any]:
         """Repeat `step` over time; the contract of ``jax.lax.scan``.
@@ -295,6 +296,11 @@ class Graph:
             Shape ``(rows, time, ...)``; each step gets its slice ``(rows, ...)``.
         length : int, optional
             The number of steps, where `xs` does not tell.
+        until : str, optional
+            A boolean node of the step, by name. A row's costs and samples count up to
+            the step in which it is first true; the loop ends when all rows have
+            stopped, after `length` steps at the latest. Not with outputs, which would
+            have no shape.
         name : str
             The loop's name.
 
@@ -322,7 +328,7 @@ class Graph:
         >>> total.shape, sums.shape
         ((rows, 3), (rows, 10, 3))
         """
-        return scan(self.store, step, init, xs, length, name)
+        return scan(self.store, step, init, xs, length, name, until)
 
     def init(self, rng: np.random.Generator) -> dict[str, Any]:
         """Make the params: a plain dict of arrays.

@@ -311,6 +311,11 @@ def _loop_edges(node: Node) -> Iterator[Edge]:
     for head, after in zip(loop.carries, loop.following, strict=True):
         assert isinstance(head.role, Carry)
         yield Edge(after.index, head.index, lag=1)
+    if loop.until is not None:  # whether a later cost counts depends on it
+        yield Edge(loop.until.index, loop.until.index, lag=1)
+        for cost in loop.until.store.nodes:
+            if cost.loop is loop and isinstance(cost.role, Cost):
+                yield Edge(loop.until.index, cost.index, lag=1)
 
 
 def _environment_edges(store: Store) -> Iterator[Edge]:

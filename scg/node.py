@@ -42,7 +42,8 @@ class Scan(Role):
 class Loop:
     """The body of a scan: written while it is traced, read ever after.
 
-    `following[i]` is the node that carry number i takes its next value from.
+    `following[i]` is the node that carry number i takes its next value from. A row
+    stops counting after the step in which `until` is true.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Loop:
     captured: dict[int, Node] = field(default_factory=dict)
     following: list[Node] = field(default_factory=list)
     outputs: list[Node] = field(default_factory=list)
+    until: Node | None = None
     closed: bool = False
 
 

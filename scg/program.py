@@ -146,6 +146,8 @@ class Program:
                 kept.update(p.index for p in node.inputs if p.loop is not None)
         for loop in {n.loop for n in self.nodes if n.loop is not None}:
             kept.update(n.index for n in loop.outputs)
+            if loop.until is not None:
+                kept.add(loop.until.index)
         kept.update(self._named_boundaries())
         return frozenset(kept)
 

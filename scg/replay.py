@@ -73,7 +73,7 @@ class Replay:
         self.live = live_nodes(program)
         self.loop = _only_loop(program, self.live)
         self.folds = self.loop is not None
-        steps = (self.loop.length or 0) if self.loop else 1
+        steps = trace.steps[self.loop.name] if self.loop else 1
         self.count = trace.rows * steps
         self._merged: dict[int, Any] = {}
 
@@ -100,6 +100,9 @@ class Replay:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             again.outer()
         trace = self.trace
+        alive = trace.alive
+        if cells is not None:
+            alive = {k: self._some(v, cells) for k, v in alive.items()}
         return Trace(
             trace.nodes,
             again.values,
@@ -108,6 +111,8 @@ class Replay:
             again.noise,
             trace.ends if cells is None else {},
             again.last_carries,
+            alive,
+            {self.loop.name: 1} if self.loop and cells is not None else trace.steps,
         )
 
     def pick(self, node: Node, array: Any, cells: np.ndarray[Any, Any]) -> Any:
@@ -116,8 +121,9 @@ class Replay:
         `array` has the leading axes of the node's values in the whole run: (rows,), in
         a loop (time, rows).
         """
-        if node.loop is None:
-            return array[cells]
+        return array[cells] if node.loop is None else self._some(array, cells)
+
+    def _some(self, array: Any, cells: Any) -> Any:
         return _merge(array)[cells][np.newaxis] if self.folds else array[:, cells]
 
     def merged(self, index: int) -> Any:
@@ -249,7 +255,7 @@ class _Again:
         body = self.program.bodies[loop.name]
         last = self.recorded.last_carries[loop.name]
         if self.replay.loop is loop:
-            self._folded(body, loop.length or 0)
+            self._folded(body, self.recorded.steps[loop.name])
             if self.cells is None:
                 self.last_carries[loop.name] = last
             return
@@ -310,7 +316,7 @@ class _Again:
     def _stepped(self, scan: Node, loop: Loop, body: Sequence[Node], rows: Any) -> None:
         made: dict[int, list[Any]] = {}
         before: dict[int, Any] = {}
-        for t in range(loop.length or 0):
+        for t in range(self.recorded.steps[loop.name]):
             now = self._heads(scan, loop, before, t)
             for node in body:
                 if node.index not in now:

@@ -94,7 +94,7 @@ class Reverse:
         seeds: dict[int, Any],
         outputs: dict[int, Any],
     ) -> None:
-        steps = len(next(iter((seeds or outputs).values())))
+        steps = self.trace.steps[loop.name]
         flat = _Flat(self.trace.values, body, steps)
         for source in (seeds, outputs):
             for i, g in source.items():
@@ -116,7 +116,7 @@ class Reverse:
         values = self.trace.values
         following = self._final_adjoints(scan)
         carries = {n.index: k for k, n in enumerate(loop.carries)}
-        for t in range((loop.length or 0) - 1, -1, -1):
+        for t in range(self.trace.steps[loop.name] - 1, -1, -1):
             now = _Step(values, body, t)
             for source in (seeds, outputs):
                 for i, g in source.items():

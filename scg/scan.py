@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scg.environment import Waiting
-from scg.errors import GraphError, ShapeError
+from scg.errors import GraphError, ShapeError, unknown_name
 from scg.inference import Spec, describe
 from scg.node import Loop, Node, Scan, Store
 from scg.roles import Carry, Constant, EnvironmentReset, ScanOutput, Slice
@@ -21,13 +21,14 @@ from scg.roles import Carry, Constant, EnvironmentReset, ScanOutput, Slice
 __all__ = ["scan"]
 
 
-def scan(
+def scan(  # noqa: PLR0913 - as `Graph.scan`
     store: Store,
     step: Callable[..., Any],
     init: Any,
     xs: Any = None,
     length: int | None = None,
     name: str = "scan",
+    until: str | None = None,
 ) -> tuple[Any, Any]:
     """Trace `step` once and add the loop to the graph; see `scg.Graph.scan`."""
     store.claim(name)
@@ -67,6 +68,7 @@ def scan(
             _inside(store, loop, value, None, f"{name} output {i}")
             for i, value in enumerate(flat_outputs)
         ]
+        loop.until = _stop(store, loop, until)
     captured = [store.nodes[i] for i in loop.captured]
     spec = Spec((), np.dtype(object), has_rows=True)
     node = store.add(Scan(loop), [*starts, *sources, *captured], spec, name=name)
@@ -89,6 +91,24 @@ def scan(
         _unflatten(structure, iter(final)),
         _unflatten(output_structure, iter(stacked)),
     )
+
+
+def _stop(store: Store, loop: Loop, until: str | None) -> Node | None:
+    """Find the node that tells where rows stop."""
+    if until is None:
+        return None
+    if until not in store.named:
+        raise unknown_name("node", until, store.named)  # noqa: EM101
+    node = store.named[until]
+    fits = node.loop is loop and node.dtype == bool and node.event_shape == ()
+    if not fits or loop.outputs:
+        msg = (
+            f"scan {loop.name!r}: expected until to be one boolean a row of the step, "
+            f"and no outputs, got {node!r} and {len(loop.outputs)} outputs. Name such "
+            "a node: graph.rename(name, node)."
+        )
+        raise GraphError(msg)
+    return node
 
 
 _LEAF = "leaf"

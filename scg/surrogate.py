@@ -339,8 +339,11 @@ def _finished(node: Node, arrived: Mapping[int, Any]) -> Any:
 
 
 def _row_weight(program: Program, trace: Trace, node: Node) -> Any:
+    """Return what a sum over rows needs to be a mean; 0 where a row has stopped."""
     plates = program.plates[node.index]
-    return trace.layout.weight(plates, plates) / trace.layout.rows
+    weight = trace.layout.weight(plates, plates) / trace.layout.rows
+    still = trace.still(node)
+    return weight if still is None else weight * still
 
 
 def _cost_seed(program: Program, trace: Trace, cost: Node) -> Any:

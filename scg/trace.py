@@ -60,6 +60,15 @@ class Trace:
     noise: dict[int, Any] = field(default_factory=dict)
     ends: dict[int, Ends] = field(default_factory=dict)
     last_carries: dict[str, list[Any]] = field(default_factory=dict)
+    alive: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+
+    def still(self, node: Node) -> Any:
+        """Return where a row of a loop has not stopped, or None where none can stop.
+
+        A bool array of shape ``(time, rows)``.
+        """
+        return None if node.loop is None else self.alive.get(node.loop.name)
 
     @property
     def rows(self) -> int:

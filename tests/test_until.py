@@ -1,0 +1,142 @@
+import itertools
+
+import numpy as np
+import pytest
+from oracles import finite_difference
+
+import scg
+
+LENGTH = 5
+RNG = np.random.default_rng
+
+
+def countdown(length=LENGTH, param="theta"):
+    """Stop with a chance of σ(θ) at each step; a step costs 1 + θ²."""
+    graph = scg.Graph()
+    theta = graph.param(param, 0.3)
+
+    def step(state):
+        b = graph.sample("b", scg.Bernoulli(logits=theta + 0 * state))
+        graph.rename("over", b == 1)
+        graph.cost("steps", 1.0 + theta**2 + 0 * state)
+        return state
+
+    graph.scan(step, init=graph.input("x"), length=length, until="over")
+    return graph
+
+
+def expected_cost(params):
+    theta = float(params["theta"])
+    goes_on = 1 - 1 / (1 + np.exp(-theta))
+    return (1 + theta**2) * sum(goes_on**t for t in range(LENGTH))
+
+
+@pytest.mark.parametrize("baseline", [scg.NoBaseline(), scg.MovingAverage()])
+def test_stopping_is_credited_exactly_over_all_outcomes(baseline):
+    model = scg.compile(countdown(), {"b": scg.ScoreFunction(baseline=baseline)})
+    params, total, cost = {"theta": np.array(0.3)}, 0.0, 0.0
+    state = {"b/mean": np.array(1.7), "b/weight": np.array(1.0)}
+    p = 1 / (1 + np.exp(-0.3))
+    for outcome in itertools.product([0.0, 1.0], repeat=LENGTH):
+        given = {"b": np.array(outcome)[:, None]}
+        x = {"x": np.zeros(1)}
+        estimate = model(params, x, rng=RNG(0), given=given, state=state)
+        weight = np.prod([p if b else 1 - p for b in outcome])
+        total += weight * estimate.gradient["theta"]
+        cost += weight * estimate.cost
+    assert cost == pytest.approx(expected_cost(params), abs=1e-12)
+    exact = finite_difference(expected_cost, params)["theta"]
+    assert total == pytest.approx(exact, abs=1e-8)
+
+
+def test_the_loop_ends_when_every_row_has_stopped():
+    model = scg.compile(countdown(length=1000))
+    trace = model.forward({"theta": 0.0}, {"x": np.zeros(4)}, rng=RNG(0))
+    steps = trace.steps["scan"]
+    stops = trace["b"].argmax(axis=0)
+    assert steps == stops.max() + 1 < 1000
+    assert trace["steps"].shape == trace["b"].shape == (steps, 4)
+    np.testing.assert_array_equal((trace["steps"] != 0).sum(axis=0), stops + 1)
+
+
+def test_a_row_gives_the_gradient_that_it_gives_alone():
+    model = scg.compile(countdown())
+    params = {"theta": 0.3}
+    draws = np.array([[0.0, 1, 0], [1, 0, 0], [1, 1, 0], [0, 1, 1], [1, 0, 1]])
+    alone = [
+        model(
+            params, {"x": np.zeros(1)}, rng=RNG(0), given={"b": draws[:, [row]]}
+        ).gradient["theta"]
+        for row in range(3)
+    ]
+    together = model(params, {"x": np.zeros(3)}, rng=RNG(0), given={"b": draws})
+    assert together.gradient["theta"] == pytest.approx(np.mean(alone), abs=1e-12)
+    assert np.ptp(alone) > 0.1
+
+
+def test_standardised_credit_looks_at_steps_that_count_alone():
+    draws = np.array([[0.0, 1], [1, 0], [1, 1], [0, 1], [1, 0]])
+    policy = scg.ScoreFunction(standardise=True, boundary=None)
+    gradient = scg.compile(countdown(), {"b": policy})(
+        {"theta": 0.0}, {"x": np.zeros(2)}, rng=RNG(0), given={"b": draws}
+    ).gradient["theta"]
+    Q = np.array([2.0, 1.0, 1.0])  # row 0 makes two steps, row 1 one
+    advantage = (Q - Q.mean()) / (Q.std() + 1e-8)
+    score = np.array([0.0, 1.0, 1.0]) - 0.5
+    assert gradient == pytest.approx(np.sum(score * advantage) / 2, abs=1e-9)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.6, 1.0])
+def test_gae_expects_nothing_after_a_stop(lam):
+    graph = scg.Graph()
+    theta, v = graph.param("theta", 0.3), graph.param("v", 0.7)
+
+    def step(state):
+        graph.value("value", v + 0 * state)
+        b = graph.sample("b", scg.Bernoulli(logits=theta + 0 * state))
+        graph.rename("over", b == 1)
+        graph.cost("steps", 1.0 + 0 * state)
+        return state
+
+    graph.scan(step, init=graph.input("x"), length=LENGTH, until="over")
+    critic = scg.GAE("value", lam=lam)
+    model = scg.compile(graph, {"b": scg.ScoreFunction(critic=critic)})
+    given = {"b": np.array([[0.0], [0], [1], [0], [0]])}
+    estimate = model(
+        {"theta": 0.3, "v": 0.7}, {"x": np.zeros(1)}, rng=RNG(0), given=given
+    )
+    delta = [1.0, 1.0, 1.0 - 0.7]
+    A = [sum(lam**k * d for k, d in enumerate(delta[t:])) for t in range(3)]
+    p = 1 / (1 + np.exp(-0.3))
+    expected = sum(a * (b - p) for a, b in zip(A, [0, 0, 1], strict=True))
+    assert estimate.gradient["theta"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_until_must_be_one_boolean_a_row_of_the_step():
+    graph = scg.Graph()
+    x = graph.input("x")
+    graph.rename("outside", x > 0)
+
+    def step(state):
+        graph.rename("number", state + 1)
+        return state
+
+    with pytest.raises(scg.GraphError, match="one boolean a row of the step"):
+        graph.scan(step, init=x, length=3, until="outside")
+    graph = scg.Graph()
+    with pytest.raises(scg.GraphError, match="one boolean a row of the step"):
+        graph.scan(step, init=graph.input("x"), length=3, until="number")
+
+
+def test_until_has_no_outputs_and_its_name_must_exist():
+    graph = scg.Graph()
+
+    def step(state):
+        graph.rename("over", state > 1)
+        return state + 1, state
+
+    with pytest.raises(scg.GraphError, match="and no outputs"):
+        graph.scan(step, init=graph.input("x"), length=3, until="over")
+    graph = scg.Graph()
+    with pytest.raises(scg.UnknownNameError, match="over"):
+        graph.scan(step, init=graph.input("x"), length=3, until="overr")
