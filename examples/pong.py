@@ -1,18 +1,236 @@
-"""Pong from pixels: a policy graph trained with clipped surrogates, or as in 2016.
+"""Pong from pixels, by one graph and two recipes.
 
-The 210×160 frame is cropped to the court, halved and stripped of its background: 80×80
-pixels. A lost point costs 1, a won one -1, and credit ends where a point does. Two
-recipes train the same kind of graph:
+A frame of ALE Pong is cropped to the court, halved, its background removed: 80×80
+pixels, on or off. A lost point costs 1, a won one -1, and credit ends where a point
+does. Actions are sticky (.25), a decision is held for four frames.
 
-``default``: PPO on the current and the difference frame, summed over long windows, with
-a value node; 32 games of 64 decisions an update, acting and learning at the same time.
+``default``: clipped surrogates (PPO). The present frame and its change are summed under
+fixed windows and ramps over three bands of the court, which makes 96 numbers; two
+hidden layers, averaged over the court and its mirror image, give three logits (stay,
+up, down) and a value. 32 games, acting and learning at the same time.
 
-``karpathy``: "Deep Reinforcement Learning: Pong from Pixels" (2016): difference frames,
-200 ReLU units, one logit for UP; the score function on batches of 10 games, discounted
-downstream cost reset at each point and standardised; RMSProp. It takes about 10 million
+``karpathy``: the recipe of "Deep Reinforcement Learning: Pong from Pixels" (2016), one
+game at a time, ten games a batch: difference frames, of which some thirty of 6,400
+entries are not zero and only these are multiplied; 200 ReLU units, one logit for UP,
+the plain score function with standardised returns, RMSProp. It needs about 10 million
 decisions to play evenly.
 
-Needs ``pip install -e '.[atari,train]'``. Sticky actions .25, frame skip 4. The run
-writes checkpoints, a learning curve and pictures of the weights to ``runs/pong``, and
-the same command resumes it; ``--play`` films a game.
+``pip install -e '.[atari,train]'``; then ``python examples/pong.py`` learns, writes to
+``runs/pong``, goes on where it stopped, and ends with the mean score of 20 games.
+``python examples/pong.py --play`` films one. docs/results/pong.md has what came out.
 """
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the emulator has the other core
+
+import numpy as np
+
+import scg
+from scg.method import GradientStep
+from scg.pictures import draw_curves, draw_images, write_film
+from scg.schedules import linear
+
+try:
+    from pong_court import Court
+    from scipy.sparse import csr_array
+except ImportError as error:
+    sys.exit(f"{error}. Pong needs its extras: pip install -e '.[atari,train]'")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run depends on."""
+
+    recipe: str = "default"
+    seed: int = 0
+    decisions: int = 6_000_000
+    """Of all games together; a batch of ten games counts as 10,000."""
+    rows: int = 32
+    """Games side by side, in the default recipe."""
+    length: int = 64
+    """Decisions of each between two updates, in the default recipe."""
+    test_games: int = 20
+    folder: str = "runs/pong"
+
+
+def windows() -> np.ndarray:
+    """Return 48 fixed sums over the court and over its mirror image: (6400, 96)."""
+    at = np.arange(80)
+    hats = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(-0.5, 80, 8)) / 8)
+    along = 4 * np.column_stack([(at - 39.5) / 40, hats])  # a ramp, eleven windows
+    # A paddle has 16 pixels, the ball 2: their sums are of one size.
+    left, right, middle = (at < 10) / 16, (at >= 70) / 16, (abs(at - 39.5) < 30) / 2
+    by_row = [along[:, None] * band[:, None] for band in (left, middle, right)]
+    by_column = along * middle[:, None]
+    sums = [np.broadcast_to(part, (80, 80, 12)) for part in (*by_row, by_column)]
+    one = np.concatenate(sums, axis=-1, dtype=np.float32)
+    return np.concatenate([one, one[::-1]], axis=-1).reshape(6400, 96)
+
+
+WINDOWS = windows()
+
+
+def sums(frames: np.ndarray) -> np.ndarray:
+    """Sum the present frame and its change under the windows, on both sides."""
+    flat = frames.reshape(-1, 6400)
+    starts = np.concatenate([[0], np.cumsum(np.count_nonzero(flat, axis=1))])
+    places = np.flatnonzero(flat) % 6400
+    pixels = csr_array((np.ones(len(places), np.float32), places, starts), flat.shape)
+    now, before = (pixels @ WINDOWS).reshape(-1, 2, 2, 48).swapaxes(0, 1)
+    return np.concatenate([now, 2 * (now - before)], axis=-1)
+
+
+def difference(frames: np.ndarray) -> csr_array:
+    """Return the change of the frame as sparse rows."""
+    change = frames[:, 0].astype(np.float32) - frames[:, 1]
+    return csr_array(change.reshape(-1, 6400))
+
+
+def default_policy(graph: scg.Graph):
+    """Write a network on window sums; return what decides on frames."""
+    sizes = [96, 128, 64, 4]
+    scales = [0.15, np.sqrt(2 / 128), 0.01]
+    weights, biases = [], []
+    for i, scale in enumerate(scales):
+        shape = sizes[i : i + 2]
+        initial = lambda rng, s=scale, n=shape: s * rng.normal(size=n)  # noqa: E731
+        weights.append(graph.param(f"w{i + 1}", initial))
+        biases.append(graph.param(f"b{i + 1}", np.zeros(shape[1], np.float32)))
+
+    def network(x):
+        for w, b in zip(weights[:-1], biases[:-1], strict=True):
+            x = np.maximum(x @ w + b, 0)
+        return x @ weights[-1] + biases[-1]
+
+    def decide(frames):
+        x = scg.black_box(sums, (2, 96))(frames)
+        seen, twin = network(x[:, 0]), network(x[:, 1])
+        graph.value("value", (seen[:, 3] + twin[:, 3]) / 2)
+        logits = (seen[:, :3] + twin[:, [0, 2, 1]]) / 2
+        return graph.sample("move", scg.Categorical(logits=logits))
+
+    return decide
+
+
+def karpathy_policy(graph: scg.Graph):
+    """Write the two layers of 2016."""
+    w1 = graph.param("w1", lambda rng: rng.normal(size=(6400, 200)) / np.sqrt(6400))
+    w2 = graph.param("w2", lambda rng: rng.normal(size=200) / np.sqrt(200))
+
+    def decide(frames):
+        x = scg.black_box(difference, (6400,), sparse=True)(frames)
+        logit = np.maximum(x @ w1, 0) @ w2
+        up = graph.sample("move", scg.Bernoulli(logits=logit))
+        return np.where(up == 1, 1, 2)
+
+    return decide
+
+
+POLICIES = {"default": default_policy, "karpathy": karpathy_policy}
+
+
+def build(config: Config, court: scg.Environment, length: int, until: str | None):
+    """Write the loop around a policy."""
+    graph = scg.Graph(f"pong {config.recipe}", dtype=np.float32)
+    decide = POLICIES[config.recipe](graph)
+    point_over = scg.black_box(lambda reward: reward != 0, (), bool)
+
+    def step(carry):
+        frames, games = carry
+        frames, reward, over = court(decide(frames))
+        graph.rename("point over", point_over(reward))
+        graph.rename("game over", over)
+        graph.cost("points lost", -reward)
+        games = games + over
+        graph.rename("ten games over", games >= 10)
+        return frames, games
+
+    graph.scan(step, init=(court.reset(), 0), length=length, until=until)
+    return graph
+
+
+def learner(config: Config, court: scg.Environment) -> tuple[dict, int]:
+    """Return the params at the start, what one step of training is, how many."""
+    policy = scg.ScoreFunction(discount=0.99, boundary="point over", standardise=True)
+    if config.recipe == "karpathy":
+        graph = build(config, court, 200_000, until="ten games over")
+        optimizer = scg.rmsprop(1e-4, decay=0.99)
+        method = GradientStep(scg.compile(graph, {"move": policy}), optimizer)
+        return graph, method, config.decisions // 10_000
+    graph = build(config, court, config.length, until=None)
+    critic = scg.GAE("value", lam=0.97, weight=0.5)
+    model = scg.compile(graph, {"move": replace(policy, critic=critic)})
+    num_steps = max(1, config.decisions // (config.rows * config.length))
+    updates = num_steps * 4 * -(-config.rows * config.length // 256)
+    optimizer = scg.chain(
+        scg.clip_by_global_norm(0.5), scg.adam(linear(7e-4, 0.0, updates), epsilon=1e-5)
+    )
+    return graph, scg.Clipped(model, optimizer, entropy=0.004, ahead=True), num_steps
+
+
+def play(config: Config, params: dict, games: int, film: list | None = None):
+    """Play full games with samples of the policy; return their scores."""
+    court = scg.Environment(Court(games, film), name="court", seed=1000 + config.seed)
+    graph = build(config, court, 27_000, until="game over")
+    rng = np.random.default_rng(config.seed)
+    trace = scg.compile(graph).forward(params, rng=rng, lean=True)
+    return -trace["points lost"].sum(axis=0)
+
+
+def main(config: Config) -> float:
+    """Train, draw what was learnt, and return the mean score of some full games."""
+    folder = Path(config.folder)
+    rows = 1 if config.recipe == "karpathy" else config.rows
+    court = scg.Environment(Court(rows), name="court", seed=config.seed)
+    graph, method, num_steps = learner(config, court)
+    rng = np.random.default_rng(config.seed)
+    run = scg.fit(
+        method,
+        graph.init(rng),
+        rng=rng,
+        num_steps=num_steps,
+        checkpoint=folder / "checkpoints",
+        log_dir=folder / "events",
+        log_every=10,
+    )
+    draw_curves(folder / "curve.png", run.history, "return", x="seconds")
+    first = run.params["w1"].T[:40]
+    if config.recipe == "default":  # what the units see of the present frame
+        first = first[:, :48] @ WINDOWS[:, :48].T
+    draw_images(folder / "weights.png", first.reshape(-1, 80, 80))
+    if run.stopped != "finished":
+        return float(np.mean(court.returns[-20:]))
+    scores = play(config, run.params, config.test_games)
+    print(f"{len(scores)} games: mean {scores.mean():+.2f}, {sorted(scores)}")
+    return float(scores.mean())
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--recipe", choices=POLICIES, default=Config.recipe)
+    parser.add_argument("--seed", type=int, default=Config.seed)
+    parser.add_argument("--decisions", type=int, default=Config.decisions)
+    parser.add_argument("--folder", default=Config.folder)
+    parser.add_argument("--play", action="store_true", help="film a game, and leave")
+    parser.add_argument("--test", action="store_true", help="play 20 games, and leave")
+    options = vars(parser.parse_args())
+    filming, testing = options.pop("play"), options.pop("test")
+    config = Config(**options)
+    if filming or testing:
+        params = scg.load_params(Path(config.folder) / "checkpoints")
+        film = [] if filming else None
+        scores = play(config, params, 1 if filming else config.test_games, film)
+        print(f"{len(scores)} games: mean {scores.mean():+.2f}, {sorted(scores)}")
+        if film:
+            write_film(Path(config.folder) / "game.gif", film, per_second=30)
+    else:
+        main(config)

@@ -57,6 +57,7 @@ from scg.functions import (
 from scg.graph import Graph
 from scg.node import Node
 from scg.optimizers import adam, rmsprop, sgd
+from scg.run_state import load_params
 from scg.surrogate import Estimate, compile, estimate_gradient, forward
 from scg.trace import Trace
 
@@ -109,6 +110,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "estimate_gradient",
     "fit",
     "forward",
+    "load_params",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",

@@ -27,7 +27,7 @@ from scg.node import Node
 from scg.program import Program
 from scg.replay import Replay
 from scg.roles import Draw
-from scg.surrogate import Compiled, backward, mean_cost, site_of
+from scg.surrogate import Compiled, backward, mean_cost, recent_returns, site_of
 from scg.trace import Trace
 
 __all__ = ["Clipped"]
@@ -164,7 +164,8 @@ class Clipped(AbstractMethod):
                 )
                 seen.append({**figures, "gradient_norm": global_norm(gradient)})
         cost = mean_cost(self.model.program, batch.before)
-        metrics = {"cost": cost, **_means(seen), **batch.explained_variance()}
+        metrics = {"cost": cost, **recent_returns(self.model.program), **_means(seen)}
+        metrics |= batch.explained_variance()
         return params, optimizer_state, batch.state, metrics
 
     def _run(self, params: Arrays, rng: np.random.Generator, step: int) -> Trace:

@@ -42,9 +42,12 @@ def run(  # noqa: PLR0913 - what a run depends on, by keyword
     rows: int | None = None,
     samples: int = 1,
     given: Arrays | None = None,
+    lean: bool = False,
 ) -> Trace:
     """Run a program once and record it; see `scg.forward`."""
-    return _Run(program, params, inputs or {}, rng, rows, samples, given or {}).all()
+    this = _Run(program, params, inputs or {}, rng, rows, samples, given or {})
+    this.kept = program.observed if lean else program.recorded
+    return this.all()
 
 
 class _Run:
@@ -75,6 +78,7 @@ class _Run:
         self.layout.weights[SAMPLES] = 1.0 / samples
         self.values: list[Any] = [None] * len(program.nodes)
         self.trace = Trace(program.nodes, self.values, self.layout, program.names)
+        self.kept = program.recorded
         self.seed = int(rng.integers(2**63))
         self.generators: dict[int, np.random.Generator] = {}
         self.by_role = self._table()
@@ -278,7 +282,7 @@ class _Run:
 
     def _record(self, body: list[Node], record: dict[int, Any], length: int) -> None:
         for node in body:
-            if node.index not in self.program.recorded:
+            if node.index not in self.kept:
                 continue
             value = self.values[node.index]
             if not isinstance(value, np.ndarray):

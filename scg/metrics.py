@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -59,7 +60,9 @@ def event_writer(
         raise InputError(msg) from error
 
     def write(step: int, metrics: Mapping[str, float]) -> None:
-        for name, value in metrics.items():
+        # A mean that has no terms yet is not a number, and no point of a curve.
+        known = {k: v for k, v in metrics.items() if math.isfinite(v)}
+        for name, value in known.items():
             writer.add_scalar(name, value, step)
 
     try:

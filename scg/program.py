@@ -55,7 +55,8 @@ class Program:
         for node in self.outer:
             self._place(node)
         self.scored = self._scored()
-        self.recorded = self._recorded()
+        self.observed = self._observed()
+        self.recorded = self.observed | self._needed_by_gradient()
 
     def node(self, name: str) -> Node:
         """Find a node by name."""
@@ -130,25 +131,32 @@ class Program:
             and self.influence.descendants(i) & costs
         ]
 
-    def _recorded(self) -> frozenset[int]:
-        """Return the nodes inside loops whose values are kept for each step."""
+    def _observed(self) -> frozenset[int]:
+        """Return the nodes inside loops whose values are always kept for each step."""
         kept: set[int] = set()
         for node in self.nodes:
             if node.loop is None:
                 continue
-            role = node.role
-            if node.is_named or isinstance(role, Draw | Cost | Value):
+            if node.is_named or isinstance(node.role, Draw | Cost | Value):
                 kept.add(node.index)
-            if node.index in self.flow.carrying or isinstance(
-                role, Draw | Value | Cost
-            ):
-                kept.add(node.index)
+            if isinstance(node.role, Draw):
                 kept.update(p.index for p in node.inputs if p.loop is not None)
         for loop in {n.loop for n in self.nodes if n.loop is not None}:
             kept.update(n.index for n in loop.outputs)
             if loop.until is not None:
                 kept.add(loop.until.index)
         kept.update(self._named_boundaries())
+        return frozenset(kept)
+
+    def _needed_by_gradient(self) -> frozenset[int]:
+        """Return the nodes inside loops that a reverse pass or a replay reads."""
+        kept: set[int] = set()
+        for node in self.nodes:
+            if node.loop is None:
+                continue
+            if node.index in self.flow.carrying or isinstance(node.role, Value | Cost):
+                kept.add(node.index)
+                kept.update(p.index for p in node.inputs if p.loop is not None)
         return frozenset(kept)
 
     def _named_boundaries(self) -> set[int]:

@@ -26,6 +26,7 @@ from scg.graph import Graph
 from scg.node import Node
 from scg.program import Program
 from scg.reverse import Reverse
+from scg.roles import EnvironmentStep
 from scg.trace import Trace
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "estimate_gradient",
     "forward",
     "mean_cost",
+    "recent_returns",
     "site_of",
 ]
 
@@ -57,6 +59,7 @@ class Estimate:
     state : dict of str to array
         What baselines keep for the next run.
     metrics : dict of str to float
+        ``"return"``: the mean of the last 20 episodes, where there is an environment.
 
     Examples
     --------
@@ -108,9 +111,10 @@ class Compiled:
         targets = [c.target for c in credits.values() if c.target is not None]
         gradient = backward(program, trace, sites, targets)
         after = {k: v for credit in credits.values() for k, v in credit.state.items()}
-        return Estimate(gradient, mean_cost(program, trace), trace, after, {})
+        figures = recent_returns(program)
+        return Estimate(gradient, mean_cost(program, trace), trace, after, figures)
 
-    def forward(
+    def forward(  # noqa: PLR0913 - as `forward`
         self,
         params: Arrays,
         inputs: Arrays | None = None,
@@ -119,8 +123,9 @@ class Compiled:
         rows: int | None = None,
         samples: int = 1,
         given: Arrays | None = None,
+        lean: bool = False,
     ) -> Trace:
-        """Run the model once, without a gradient."""
+        """Run the model once, without a gradient; see `scg.forward`."""
         return run(
             self.program,
             params,
@@ -129,6 +134,7 @@ class Compiled:
             rows=rows,
             samples=samples,
             given=given,
+            lean=lean,
         )
 
 
@@ -233,8 +239,17 @@ def forward(  # noqa: PLR0913 - as `estimate_gradient`
     estimators: Mapping[str, AbstractEstimator] | None = None,
     samples: int = 1,
     given: Arrays | None = None,
+    lean: bool = False,
 ) -> Trace:
     """Run the model once and return its trace; the same seed gives the same trace.
+
+    Parameters
+    ----------
+    graph, params, inputs, rng, rows, estimators, samples, given
+        As in `estimate_gradient`.
+    lean : bool
+        Inside loops, keep the values of named nodes, samples, costs and values only: a
+        long run then takes little memory, but gives no gradient afterwards.
 
     Examples
     --------
@@ -250,7 +265,14 @@ def forward(  # noqa: PLR0913 - as `estimate_gradient`
     """
     program = Program(graph.store, estimators)
     return run(
-        program, params, inputs, rng=rng, rows=rows, samples=samples, given=given
+        program,
+        params,
+        inputs,
+        rng=rng,
+        rows=rows,
+        samples=samples,
+        given=given,
+        lean=lean,
     )
 
 
@@ -264,6 +286,24 @@ def mean_cost(program: Program, trace: Trace) -> float:
             trace.layout.reduce(value, program.plates[cost.index], ()).mean()
         )
     return total
+
+
+def recent_returns(program: Program) -> dict[str, float]:
+    """Return the mean return of the last 20 episodes; not a number before the first.
+
+    With several environments, each has its own entry.
+    """
+    found = {
+        node.role.environment.name: node.role.environment.returns[-20:]
+        for node in program.nodes
+        if isinstance(node.role, EnvironmentStep)
+    }
+    return {
+        "return" if len(found) == 1 else f"return of {name}": (
+            float(np.mean(returns)) if returns else float("nan")
+        )
+        for name, returns in found.items()
+    }
 
 
 def backward(
