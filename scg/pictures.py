@@ -31,7 +31,8 @@ def draw_curves(
     path : path
         The picture, ``.png`` or ``.svg``. Its folder is made.
     history : sequence of mapping of str to float
-        ``FitResult.history``, or records like its own. What is not known is left out.
+        ``FitResult.history``, or records like its own. What is not known is left out;
+        without records, panels stay empty.
     *names : str
         What to draw, from top to bottom.
     x : str
@@ -40,7 +41,7 @@ def draw_curves(
     Raises
     ------
     InputError
-        When no record has these numbers.
+        When there are records, and none has one of the names.
     MissingExtraError
         When matplotlib is not installed.
 
@@ -52,18 +53,18 @@ def draw_curves(
     >>> path.stat().st_size > 1000
     True
     """
-    panels = {}
-    for name in names:
-        known = [r for r in history if np.isfinite(r.get(name, np.nan)) and x in r]
-        panels[name] = ([r[x] for r in known], [r[name] for r in known])
-    if not names or not all(xs for xs, _ in panels.values()):
+    held = {name for record in history for name in record}
+    unknown = [name for name in (x, *names) if name not in held]
+    if not names or (unknown and history):
         msg = (
-            f"draw_curves: expected records with {x!r} and {names!r}, got "
-            f"{sorted({k for r in history for k in r})} in {len(history)} records."
+            f"draw_curves: expected names among {sorted(held)}, got none at all or "
+            f"{unknown}."
         )
         raise InputError(msg)
     figure, axes = _figure(len(names), 1, (8.0, 2.6 * len(names)))
-    for ax, (name, (xs, ys)) in zip(axes.flat, panels.items(), strict=True):
+    for ax, name in zip(axes.flat, names, strict=True):
+        known = [r for r in history if np.isfinite(r.get(name, np.nan)) and x in r]
+        xs, ys = [r[x] for r in known], [r[name] for r in known]
         ax.plot(xs, ys, color="#1f5fa8", linewidth=1.2)
         ax.set_ylabel(name)
         ax.grid(alpha=0.3)
