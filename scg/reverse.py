@@ -59,11 +59,12 @@ class Reverse:
 
     def run(self) -> dict[int, Any]:
         """Go backwards; return the adjoints of the params by index."""
-        for node in reversed(self.program.outer):
-            if isinstance(node.role, Scan):
-                self._loop(node, node.role.loop)
-            elif node.index in self.adjoints:
-                self._node(self.adjoints, node, self.trace.values, lead=False)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            for node in reversed(self.program.outer):
+                if isinstance(node.role, Scan):
+                    self._loop(node, node.role.loop)
+                elif node.index in self.adjoints:
+                    self._node(self.adjoints, node, self.trace.values, lead=False)
         return {
             p.index: self.adjoints[p.index]
             for p in self.program.params
@@ -236,6 +237,9 @@ class Reverse:
         self, adjoints: dict[int, Any], node: Node, parent: Node, g: Any, *, lead: bool
     ) -> None:
         if parent.index in self.shared:
+            return
+        if isinstance(g, tuple):  # from a component, which has its tuple's rows
+            self._add(adjoints, parent, g)
             return
         if not parent.has_rows:
             g = unbroadcast(g, parent.event_shape)
