@@ -22,7 +22,6 @@ from autograd.core import VJPNode, add_outgrads, primitive_vjps
 from autograd.extend import vspace
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import (
-    getval,
     isbox,
     new_box,
     notrace_primitives,
@@ -31,6 +30,7 @@ from autograd.tracer import (
     trace_stack,
 )
 
+from scg.composed import COMPOSED
 from scg.functions import Function, stop_gradient
 from scg.operation import Operation, Slot
 
@@ -126,14 +126,17 @@ def has_derivative(
 def constant_part(operation: Operation) -> frozenset[int]:
     """Return the inputs whose derivative is zero on purpose, or almost everywhere.
 
-    These are the argument of `stop_gradient`, and the condition of ``np.where``: it is
-    taken as fixed, so the two branches should agree where the condition flips.
+    These are the argument of `stop_gradient`, and the conditions of ``np.where`` and
+    ``np.select``: they are taken as fixed, so the branches should agree where a
+    condition flips.
     """
     if operation.function is stop_gradient:
         return frozenset(range(operation.num_inputs))
-    if operation.function is np.where and isinstance(operation.args[0], Slot):
-        return frozenset({operation.args[0].index})
-    return frozenset()
+    if operation.function not in {np.where, np.select}:
+        return frozenset()
+    conditions = operation.args[0]
+    found = conditions if isinstance(conditions, list | tuple) else [conditions]
+    return frozenset(c.index for c in found if isinstance(c, Slot))
 
 
 def trace_vjp(
@@ -195,10 +198,10 @@ def _pull_back(
         argnum = next(a for a, i in operation.positional if i == slot)
         args, kwargs = operation.arguments(inputs, rows)
         rule = RULES.get(operation.function)
-        if (rule is not None and argnum == 0) or rule is _matmul:
+        if rule is not None and not kwargs:
             return rule(argnum, adjoint, value, args, kwargs)
         primitive = _primitive(operation.function)
-        if primitive in primitive_vjps:
+        if primitive in primitive_vjps and operation.function not in COMPOSED:
             try:
                 pull = primitive_vjps[primitive]((argnum,), value, tuple(args), kwargs)
             except (TypeError, NotImplementedError):
@@ -246,8 +249,8 @@ def _boxed_version(operation: Operation) -> Callable[..., Any]:
     function = operation.function
     if operation.kind == "deterministic" or isinstance(function, Function):
         return function
-    if function in _COMPOSED:
-        return _COMPOSED[function]
+    if function in COMPOSED:
+        return COMPOSED[function]
     by_name = getattr(anp, operation.name, None)
     if callable(by_name) and not hasattr(by_name, "_is_autograd_primitive"):
         return by_name
@@ -270,7 +273,7 @@ def _is_flat_nowhere(function: Any) -> bool:
 def _is_float(value: Any) -> bool:
     dtype = getattr(value, "dtype", None)
     return isinstance(value, tuple | list) or (
-        np.dtype(dtype).kind == "f" if dtype is not None else isinstance(value, float)
+        np.dtype(dtype).kind in "fc" if dtype is not None else isinstance(value, float)
     )
 
 
@@ -283,7 +286,8 @@ def _like(adjoint: Any, target: Any) -> Any:
         adjoint = unbroadcast(adjoint, shape)
     dtype = getattr(target, "dtype", None)
     if dtype is not None and adjoint.dtype != dtype:
-        adjoint = adjoint.astype(dtype)
+        real = adjoint.dtype.kind == "c" and dtype.kind != "c"
+        adjoint = (adjoint.real if real else adjoint).astype(dtype)
     return adjoint
 
 
@@ -308,6 +312,10 @@ def _getitem(_: int, g: Any, value: Any, args: Sequence[Any], kwargs: Any) -> An
     return out
 
 
+def _where(argnum: int, g: Any, value: Any, args: Sequence[Any], kwargs: Any) -> Any:
+    return np.where(args[0], *((g, 0) if argnum == 1 else (0, g)))
+
+
 def _matmul(
     argnum: int, g: Any, value: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Any:
@@ -327,50 +335,9 @@ def _is_basic(index: Any) -> bool:
     )
 
 
-def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
-    """Index along one axis, which autograd can differentiate, in place of ``take``."""
-    if mode != "raise":
-        msg = f"np.take with mode={mode!r} has no derivative; use mode='raise'."
-        raise NotImplementedError(msg)
-    if axis is None:
-        return anp.ravel(a)[indices]
-    return a[(slice(None),) * (axis % a.ndim) + (indices,)]
-
-
-def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
-    if axis is None:
-        return anp.ravel(arr)[indices]
-    axis = axis % arr.ndim
-    grid = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
-    grid[axis] = indices
-    return arr[tuple(grid)]
-
-
-def _sort(a: Any, axis: int | None = -1) -> Any:
-    """Index by the order: autograd's rule for ``sort`` is for one axis only."""
-    flat = anp.ravel(a) if axis is None else a
-    along = -1 if axis is None else axis
-    return _take_along_axis(flat, anp.argsort(flat, axis=along), along)
-
-
 RULES: Mapping[Any, Callable[..., Any]] = {
     np.tanh: _tanh,
+    np.where: _where,
     operator.getitem: _getitem,
     operator.matmul: _matmul,
-}
-
-
-def _where(condition: Any, x: Any, y: Any) -> Any:
-    """Broadcast first: autograd's rule for ``where`` leaves that out."""
-    shape = np.broadcast_shapes(np.shape(condition), np.shape(x), np.shape(y))
-    dtype = np.result_type(getval(x), getval(y))
-    zeros = np.zeros(shape, dtype)
-    return anp.where(condition, x + zeros, y + zeros)
-
-
-_COMPOSED: Mapping[Any, Callable[..., Any]] = {
-    np.where: _where,
-    np.take: _take,
-    np.take_along_axis: _take_along_axis,
-    np.sort: _sort,
 }

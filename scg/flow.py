@@ -36,7 +36,7 @@ def edge_kind(source: Node, target: Node, slot: int | None) -> EdgeKind:
             value = operation(inputs, LONG) if operation.kind != "black box" else None
             smooth = has_derivative(operation, slot, value, inputs, LONG)
         return "smooth" if smooth else "blocked"
-    if source.spec.parts is None and source.dtype.kind != "f":
+    if source.spec.parts is None and source.dtype.kind not in "fc":
         return "blocked"
     if isinstance(role, Draw):
         return "smooth"
