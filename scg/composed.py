@@ -1,11 +1,11 @@
 """NumPy functions written out in those that autograd differentiates rightly.
 
 autograd has no rule for some functions (``take``, ``flip``), has one for part of the
-arguments (``sort``, ``diagonal``, ``rot90``), or has one that is wrong for some of them
-(``where`` that broadcasts, ``repeat`` along a negative axis, ``tile`` with fewer repeats
-than axes). Each function here returns what NumPy's own returns and is made of functions
-whose rules are right, so it can be differentiated any number of times. All but those
-that put numbers in order are linear. `scg.autodiff` decides when they are used.
+arguments (``sort``, ``diagonal``), or has one that is wrong for some of them (``where``
+that broadcasts, ``repeat`` along a negative axis, ``tile`` with fewer repeats than
+axes). Each function here returns what NumPy's own returns and is made of functions
+whose rules are right, so it can be differentiated any number of times. `scg.autodiff`
+decides when they are used.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def binary(name: str) -> dict[str, Case]:
         return getattr(np, name)(*args)
 
     return {
-        name: lambda np, h, w: f(np, h, w),
+        name: f,
         f"{name}, param first": lambda np, h, w: f(np, w, h),
         f"{name}, twice the same": lambda np, h, w: f(np, h, h) + 0 * h,
         f"{name}, number": lambda np, h, w: f(np, h, 0.45),
@@ -304,11 +304,16 @@ COMPOSED: Mapping[str, Case] = {
     ),
 }
 
+_SMOOTH = (
+    scg.sigmoid,
+    scg.softplus,
+    scg.log_sigmoid,
+    scg.softmax,
+    scg.log_softmax,
+)
+
 OWN: Mapping[str, Case] = {
-    **{
-        name: lambda np, h, w, f=getattr(scg, name): f(h * w) + f(w)
-        for name in ["sigmoid", "softplus", "log_sigmoid", "softmax", "log_softmax"]
-    },
+    **{f.__name__: lambda np, h, w, f=f: f(h * w) + f(w) for f in _SMOOTH},
     "logsumexp": lambda np, h, w: scg.logsumexp(h) * scg.logsumexp(w),
     "stop_gradient": lambda np, h, w: h * scg.stop_gradient(1.0) * w,
     "pick": lambda np, h, w: pick(h, np.array([1])) * pick(w, np.array(2)),
