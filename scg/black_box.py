@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from scg.dispatch import call
 from scg.errors import BlackBoxError, GraphError
 from scg.inference import Spec
-from scg.node import Node, call
+from scg.node import Node
 
 __all__ = ["BlackBox", "black_box", "deterministic"]
 

@@ -12,22 +12,22 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from scg.errors import DuplicateNameError, GraphError, ShapeError, TruthValueError
-from scg.inference import Spec, dummies_of, infer_call
-from scg.operation import ROWS, Kind, Operation, capture
-from scg.protocol import AbstractNode
-from scg.roles import Call, Captured, Component, Role
+from scg.array_like import AbstractArray
+from scg.dispatch import call, call_function, call_ufunc
+from scg.errors import DuplicateNameError, GraphError, ShapeError
+from scg.inference import Spec
+from scg.operation import ROWS
+from scg.roles import Captured, Component, Role
 
 __all__ = [
     "Loop",
     "Node",
     "Scan",
     "Store",
-    "call",
 ]
 
 
@@ -54,7 +54,6 @@ class Loop:
     following: list[Node] = field(default_factory=list)
     outputs: list[Node] = field(default_factory=list)
     until: Node | None = None
-    closed: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +97,9 @@ class Store:
         """Make a node and number it."""
         label = name if name is not None else f"{stem}:{len(self.nodes)}"
         self.claim(label)
-        inside = [self._inside(node, loop) for node in inputs] if loop else list(inputs)
+        inputs = list(inputs)
+        self.check_scope(inputs)
+        inside = [self._inside(node, loop) for node in inputs] if loop else inputs
         node = Node(
             self,
             len(self.nodes),
@@ -113,17 +114,38 @@ class Store:
         self.named[label] = node
         return node
 
-    def claim(self, name: str) -> None:
+    def claim(self, name: Any) -> None:
         """Raise if `name` is taken, or is not a name."""
-        if not name:
-            msg = f"a node's name must be a non-empty string, got {name!r}."
+        if not isinstance(name, str) or not name:
+            msg = (
+                f"graph {self.title!r}: expected a node's name, a non-empty string, "
+                f"got {name!r}."
+            )
             raise GraphError(msg)
         if name in self.named:
             msg = (
-                f"graph {self.title!r}: the name {name!r} is taken by a "
-                f"{self.named[name].kind} node. Choose another name."
+                f"graph {self.title!r}: expected a new name, got {name!r}, which the "
+                f"{self.named[name].kind} node of shape {self.named[name].shape} has. "
+                "Choose another name."
             )
             raise DuplicateNameError(msg)
+
+    def check_scope(self, nodes: Iterable[Node]) -> None:
+        """Raise if a node is of another graph, or of a loop whose body is closed."""
+        for node in nodes:
+            if node.store is not self:
+                msg = (
+                    f"graph {self.title!r}: expected its own nodes, got {node.name!r} "
+                    f"of graph {node.store.title!r}. Nodes of two graphs cannot meet."
+                )
+                raise GraphError(msg)
+            if node.loop is not None and node.loop is not self.loop:
+                msg = (
+                    f"node {node.name!r} lives inside the scan {node.loop.name!r} and "
+                    "was used outside of it. Return it from the step function to get "
+                    "its values."
+                )
+                raise GraphError(msg)
 
     def _inside(self, node: Node, loop: Loop) -> Node:
         """Return `node` as the body of `loop` sees it."""
@@ -136,6 +158,11 @@ class Store:
             loop.captured[node.index].loop = loop
         return loop.captured[node.index]
 
+    def _forget(self, start: int) -> None:
+        """Take back the nodes from number `start` on."""
+        del self.nodes[start:]
+        self.named = {k: n for k, n in self.named.items() if n.index < start}
+
     @contextmanager
     def tracing(self, loop: Loop) -> Iterator[None]:
         """Build the body of `loop` inside the ``with`` block."""
@@ -146,14 +173,17 @@ class Store:
             )
             raise GraphError(msg)
         self.loop = loop
+        before = len(self.nodes)
         try:
             yield
+        except BaseException:
+            self._forget(before)  # so that the corrected step can have the same names
+            raise
         finally:
             self.loop = None
-            loop.closed = True
 
 
-class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
+class Node(AbstractArray):
     """A value of a model, known by its shape and dtype before any number exists.
 
     Nodes are made by `scg.Graph` and by calling NumPy on other nodes. ``shape`` begins
@@ -182,7 +212,6 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
         "spec",
         "store",
     )
-    __hash__ = object.__hash__
 
     def __init__(  # noqa: PLR0913 - a record, made by `Store.add` alone
         self,
@@ -230,32 +259,10 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
         """The shape of the value; the first entry is ``rows`` where there is one."""
         return (ROWS, *self.spec.shape) if self.spec.has_rows else self.spec.shape
 
-    @property
-    def ndim(self) -> int:
-        """The number of axes, rows included."""
-        return len(self.shape)
-
-    @property
-    def T(self) -> Node:  # noqa: N802 - NumPy's name
-        """The transpose, for a node without rows."""
-        return self.transpose()
-
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any
     ) -> Any:
-        if method == "reduce" and ufunc in _REDUCTIONS:
-            kwargs = {k: v for k, v in kwargs.items() if v is not None}
-            kwargs.setdefault("axis", 0)
-            return call(_REDUCTIONS[ufunc], inputs, kwargs)
-        if method != "__call__" or kwargs.get("out") is not None:
-            msg = (
-                f"np.{ufunc.__name__}.{method} on node {self.name!r}: a node can be "
-                "neither reduced by a ufunc's method nor written into. Use the NumPy "
-                "function that returns a new array, such as np.sum."
-            )
-            raise GraphError(msg)
-        function = operator.matmul if ufunc is np.matmul else ufunc
-        return call(function, inputs, kwargs)
+        return call_ufunc(self.name, ufunc, method, inputs, kwargs)
 
     def __array_function__(
         self,
@@ -264,33 +271,48 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> Any:
-        if func in _ABOUT_SHAPE:
-            return _ABOUT_SHAPE[func](*args, **kwargs)
-        return call(func, args, kwargs)
+        return call_function(self.name, func, args, kwargs)
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(self.spec.parts, tuple):
-            return self._component(operator.index(index))
+        if self.spec.parts is not None:
+            return self._component(index)
+        first = index[0] if isinstance(index, tuple) and index else index
+        if self.has_rows and _leaves_out_rows(first):
+            msg = (
+                f"node {self.name!r} of shape {self.shape}: expected all rows, got the "
+                f"slice {first} of them, axis 0. Axis 1 is the first of one row: "
+                "x[:, 2:5]."
+            )
+            raise ShapeError(msg)
         return call(operator.getitem, (self, index), {})
 
-    def _component(self, position: int) -> Node:
+    def _component(self, index: Any) -> Any:
         assert self.spec.parts is not None
-        if not 0 <= position < len(self.spec.parts):
+        places = range(len(self.spec.parts))
+        if isinstance(index, slice):
+            return tuple(self._component(i) for i in places[index])
+        try:
+            place = places[operator.index(index)]
+        except IndexError:
+            msg = f"node {self.name!r} has {len(places)} parts, got index {index}."
+            raise IndexError(msg) from None
+        except TypeError:
             msg = (
-                f"node {self.name!r} has {len(self.spec.parts)} parts, not {position}."
+                f"node {self.name!r} is a tuple of {len(places)} arrays: expected the "
+                f"number of one, got {index!r}. Take a part first: x[0]."
             )
-            raise IndexError(msg)
+            raise GraphError(msg) from None
         return self.store.add(
-            Component(position),
+            Component(place),
             (self,),
-            self.spec.parts[position],
-            stem=f"{self.name}[{position}]",
+            self.spec.parts[place],
+            stem=f"{self.name}[{place}]",
             loop=self.loop,
         )
 
     def __iter__(self) -> Iterator[Node]:
         if self.spec.parts is not None:
-            return iter([self._component(i) for i in range(len(self.spec.parts))])
+            return iter(self._component(slice(None)))
         if self.has_rows:
             msg = (
                 f"node {self.name!r}: cannot loop over rows, their number is not "
@@ -301,206 +323,20 @@ class Node(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
         return iter([self[i] for i in range(len(self))])
 
     def __len__(self) -> int:
+        if self.spec.parts is not None:
+            return len(self.spec.parts)
         if not self.has_rows and self.event_shape:
             return self.event_shape[0]
-        msg = f"node {self.name!r} of shape {self.shape} has no length."
+        msg = (
+            f"node {self.name!r} of shape {self.shape} has no length that is known "
+            "while the graph is built; x.shape[1] is the size of a row."
+        )
         raise TypeError(msg)
-
-    def __bool__(self) -> NoReturn:
-        msg = (
-            f"node {self.name!r}: expected a number to branch on, got a node, whose "
-            "value is not known while the graph is built. Use np.where(condition, "
-            "a, b) "
-            "for a choice inside the model."
-        )
-        raise TruthValueError(msg)
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        msg = (
-            f"node {self.name!r}: expected an array, got a node, which has no value "
-            "while the graph is built. Wrap the function in scg.black_box (any "
-            "function) "
-            "or scg.deterministic (one that autograd can differentiate)."
-        )
-        raise GraphError(msg)
-
-    def __float__(self) -> NoReturn:
-        self.__array__()
-
-    __int__ = __index__ = __float__
 
     def __repr__(self) -> str:
         return f"<{self.kind} node {self.name!r} {self.shape} {self.dtype}>"
 
-    def sum(self, axis: Any = None, **kwargs: Any) -> Node:
-        """Call ``np.sum`` on this node."""
-        return call(np.sum, (self,), {"axis": axis, **kwargs})
 
-    def mean(self, axis: Any = None, **kwargs: Any) -> Node:
-        """Call ``np.mean`` on this node."""
-        return call(np.mean, (self,), {"axis": axis, **kwargs})
-
-    def max(self, axis: Any = None, **kwargs: Any) -> Node:
-        """Call ``np.max`` on this node."""
-        return call(np.max, (self,), {"axis": axis, **kwargs})
-
-    def min(self, axis: Any = None, **kwargs: Any) -> Node:
-        """Call ``np.min`` on this node."""
-        return call(np.min, (self,), {"axis": axis, **kwargs})
-
-    def prod(self, axis: Any = None, **kwargs: Any) -> Node:
-        """Call ``np.prod`` on this node."""
-        return call(np.prod, (self,), {"axis": axis, **kwargs})
-
-    def std(self, axis: Any = None, **kwargs: Any) -> Node:
-        """Call ``np.std`` on this node."""
-        return call(np.std, (self,), {"axis": axis, **kwargs})
-
-    def var(self, axis: Any = None, **kwargs: Any) -> Node:
-        """Call ``np.var`` on this node."""
-        return call(np.var, (self,), {"axis": axis, **kwargs})
-
-    def cumsum(self, axis: int) -> Node:
-        """Call ``np.cumsum`` on this node."""
-        return call(np.cumsum, (self, axis), {})
-
-    def argmax(self, axis: Any = None) -> Node:
-        """Call ``np.argmax`` on this node; it has no derivative."""
-        return call(np.argmax, (self,), {"axis": axis})
-
-    def reshape(self, *shape: Any) -> Node:
-        """Call ``np.reshape`` on this node; the first axis stays the rows."""
-        new = shape[0] if len(shape) == 1 else shape
-        return call(np.reshape, (self, new), {})
-
-    def transpose(self, *axes: Any) -> Node:
-        """Call ``np.transpose`` on this node; the first axis stays the rows."""
-        new = axes[0] if len(axes) == 1 else (axes or None)
-        return call(np.transpose, (self, new), {})
-
-    def swapaxes(self, axis1: int, axis2: int) -> Node:
-        """Call ``np.swapaxes`` on this node."""
-        return call(np.swapaxes, (self, axis1, axis2), {})
-
-    def squeeze(self, axis: Any = None) -> Node:
-        """Call ``np.squeeze`` on this node."""
-        return call(np.squeeze, (self, axis), {})
-
-    def take(self, indices: Any, axis: int) -> Node:
-        """Call ``np.take`` on this node."""
-        return call(np.take, (self, indices, axis), {})
-
-    def clip(self, minimum: Any, maximum: Any) -> Node:
-        """Call ``np.clip`` on this node."""
-        return call(np.clip, (self, minimum, maximum), {})
-
-    def dot(self, other: Any) -> Node:
-        """Multiply matrices."""
-        return call(operator.matmul, (self, other), {})
-
-    def astype(self, dtype: Any) -> Node:
-        """Call ``np.astype`` on this node."""
-        return call(np.astype, (self, np.dtype(dtype)), {})
-
-
-def call(  # noqa: PLR0913 - a call, and what is known of it by keyword
-    function: Callable[..., Any],
-    args: Iterable[Any],
-    kwargs: Mapping[str, Any],
-    *,
-    kind: Kind = "numpy",
-    name: str | None = None,
-    spec: Spec | None = None,
-    mixes_rows: bool = False,
-) -> Node:
-    """Make the node that `function` of the given nodes and constants is.
-
-    Its shape and dtype come from running the function on dummy rows, unless `spec`
-    states them.
-    """
-    operation, found = capture(function, tuple(args), kwargs, kind)
-    nodes = [node for node in found if isinstance(node, Node)]
-    store = _shared_store(nodes, operation)
-    loop = next((node.loop for node in nodes if node.loop is not None), None)
-    if loop is not None and loop.closed:
-        inside = next(node for node in nodes if node.loop is loop)
-        msg = (
-            f"node {inside.name!r} lives inside the scan {loop.name!r} and was used "
-            "outside of it. Return it from the step function to get its values."
-        )
-        raise GraphError(msg)
-    operation = _with_float_constants(operation, nodes)
-    if spec is None:
-        spec = infer_call(
-            operation,
-            [node.name for node in nodes],
-            [node.spec for node in nodes],
-            [dummies_of(node) for node in nodes],
-            mixes_rows=mixes_rows,
-        )
-    return store.add(
-        Call(operation), nodes, spec, name=name, stem=operation.name, loop=loop
-    )
-
-
-def _shared_store(nodes: list[Node], operation: Operation) -> Store:
-    if not nodes:
-        msg = f"{operation.name}: expected at least one node among the arguments."
-        raise GraphError(msg)
-    store = nodes[0].store
-    for node in nodes:
-        if node.store is not store:
-            msg = (
-                f"{operation.name}: node {node.name!r} belongs to graph "
-                f"{node.store.title!r}, node {nodes[0].name!r} to {store.title!r}. "
-                "Nodes of two graphs cannot meet."
-            )
-            raise GraphError(msg)
-    return store
-
-
-def _with_float_constants(operation: Operation, nodes: list[Node]) -> Operation:
-    """Cast float constants to the nodes' float dtype: params decide."""
-    dtypes = {node.dtype for node in nodes if node.dtype.kind == "f"}
-    if len(dtypes) != 1 or operation.kind == "black box":
-        return operation
-    (dtype,) = dtypes
-
-    def cast(value: Any) -> Any:
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            return value.astype(dtype, copy=False)
-        return value
-
-    return Operation(
-        operation.function,
-        tuple(cast(a) for a in operation.args),
-        {k: cast(v) for k, v in operation.kwargs.items()},
-        operation.num_inputs,
-        operation.kind,
-        operation.positional,
-        operation.plain,
-        operation.needs_rows,
-    )
-
-
-def _shape_error(*_: Any, **__: Any) -> NoReturn:
-    msg = "the number of elements of a node is not known while the graph is built."
-    raise ShapeError(msg)
-
-
-_REDUCTIONS: Mapping[np.ufunc, Callable[..., Any]] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-    np.logical_or: np.any,
-    np.logical_and: np.all,
-}
-_ABOUT_SHAPE: Mapping[Any, Callable[..., Any]] = {
-    np.shape: lambda a: a.shape,
-    np.ndim: lambda a: a.ndim,
-    np.size: _shape_error,
-    np.result_type: lambda *a: np.result_type(
-        *(x.dtype if isinstance(x, Node) else x for x in a)
-    ),
-}
+def _leaves_out_rows(index: Any) -> bool:
+    many = 10**9
+    return isinstance(index, slice) and index.indices(many) != (0, many, 1)
