@@ -9,8 +9,9 @@ import numpy as np
 
 from scg.dispatch import call
 from scg.errors import BlackBoxError, GraphError
-from scg.inference import Spec
+from scg.inference import Spec, row_shape
 from scg.node import Node
+from scg.time_limit import LateError, call_within, checked_limit
 
 __all__ = ["BlackBox", "black_box", "deterministic"]
 
@@ -64,26 +65,28 @@ def deterministic(
     return build
 
 
-def black_box(
+def black_box(  # noqa: PLR0913 - what is promised of the function, by keyword
     function: Callable[..., Any],
-    shape: tuple[int, ...] = (),
+    shape: int | tuple[int, ...] = (),
     dtype: Any = float,
     *,
     rows: bool = True,
     sparse: bool = False,
     name: str | None = None,
+    timeout: float | None = None,
 ) -> Callable[..., Node]:
     """Make a node of any Python function; it is never differentiated.
 
-    The function gets plain arrays whose axis 0 is the rows, and returns an array of
-    shape ``(rows, *shape)``. It is not run while the graph is built. What comes back is
-    checked at every run: shape, dtype, and that it is finite.
+    The function gets plain arrays whose axis 0 is the rows, which it must not write
+    into, and returns an array of shape ``(rows, *shape)``. It is not run while the
+    graph is built. What comes back is checked at every run: shape, dtype, and that it
+    is finite.
 
     Parameters
     ----------
     function : callable
         ``function(*arrays) -> array``; it may call a compiler, a solver or a service.
-    shape : tuple of int
+    shape : tuple of int, or int
         The shape of one row's result.
     dtype : dtype
         The result's dtype; ``float`` is the graph's float dtype.
@@ -94,6 +97,10 @@ def black_box(
         non-zero entries cost, forward and backward.
     name : str, optional
         The node's name.
+    timeout : float, optional
+        Seconds that a call may take. The function then runs in a thread of its own. A
+        call that takes longer cannot be ended: it goes on in the background, and what
+        it returns is dropped.
 
     Returns
     -------
@@ -103,7 +110,8 @@ def black_box(
     Raises
     ------
     BlackBoxError
-        At run time, when the function raises or returns what was not promised.
+        At run time, when the function raises, returns what was not promised, or takes
+        longer than `timeout`.
 
     Examples
     --------
@@ -115,18 +123,23 @@ def black_box(
     (rows,)
     """
     _check_callable(function, "black_box")
+    label = name or str(getattr(function, "__name__", "black box"))
+    limit = checked_limit(timeout, f"black box {label!r}")
+    per_row = row_shape(shape, f"black box {label!r}")
 
     def build(*args: Any) -> Node:
         nodes = [a for a in args if isinstance(a, Node)]
         if not nodes:
-            msg = "black_box: expected at least one node among the arguments."
+            msg = (
+                f"black box {label!r}: expected at least one node among the arguments, "
+                f"got {args!r}."
+            )
             raise GraphError(msg)
-        label = name or str(getattr(function, "__name__", "black box"))
         store = nodes[0].store
         kind = store.float_dtype(label) if dtype is float else np.dtype(dtype)
         has_rows = any(node.has_rows for node in nodes)
         spec = Spec(
-            tuple(shape),
+            per_row,
             kind,
             has_rows,
             mixes_rows=not rows and has_rows,
@@ -135,7 +148,7 @@ def black_box(
         row_argument = next(
             (i for i, a in enumerate(args) if isinstance(a, Node) and a.has_rows), None
         )
-        box = BlackBox(function, label, spec, row_argument)
+        box = BlackBox(function, label, spec, row_argument, limit)
         return call(box, args, {}, kind="black box", name=name, spec=spec)
 
     return build
@@ -144,7 +157,7 @@ def black_box(
 class BlackBox:
     """A function together with the check of what it returns."""
 
-    __slots__ = ("__name__", "function", "row_argument", "spec")
+    __slots__ = ("__name__", "function", "row_argument", "spec", "timeout")
 
     def __init__(
         self,
@@ -152,20 +165,30 @@ class BlackBox:
         name: str,
         spec: Spec,
         row_argument: int | None,
+        timeout: float | None = None,
     ) -> None:
         self.function = function
         self.__name__ = name
         self.spec = spec
         self.row_argument = row_argument
+        self.timeout = timeout
 
     def __call__(self, *args: Any) -> Any:
         """Run the function and check shape, dtype and finiteness."""
         try:
-            result = self.function(*args)
+            result = call_within(self.timeout, self.function, *map(_read_only, args))
+        except LateError as error:
+            msg = (
+                f"black box {self.__name__!r}: expected an answer within "
+                f"{self.timeout:g} s, got none. The call cannot be ended: it goes on "
+                "in the background. Allow more time (timeout=), or give the function a "
+                "limit of its own."
+            )
+            raise BlackBoxError(msg) from error
         except Exception as error:
             msg = (
                 f"black box {self.__name__!r} raised {type(error).__name__}: {error}. "
-                "Its arguments were arrays of shapes "
+                "Its arguments were read-only arrays of shapes "
                 f"{[np.shape(a) for a in args]}; run it on these by itself to debug it."
             )
             raise BlackBoxError(msg) from error
@@ -227,6 +250,15 @@ class BlackBox:
         if not self.spec.has_rows or self.row_argument is None:
             return self.spec.shape
         return (len(args[self.row_argument]), *self.spec.shape)
+
+
+def _read_only(value: Any) -> Any:
+    """Show an array without letting it be written into: the trace records it."""
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
 
 
 def _check_callable(function: Any, who: str) -> None:

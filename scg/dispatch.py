@@ -142,7 +142,5 @@ _ABOUT_SHAPE: Mapping[Any, Callable[..., Any]] = {
     np.copy: lambda a: a,
     np.iscomplexobj: lambda a: a.dtype.kind == "c",
     np.isrealobj: lambda a: a.dtype.kind != "c",
-    np.result_type: lambda *a: np.result_type(
-        *(x.dtype if isinstance(x, AbstractArray) else x for x in a)
-    ),
+    np.result_type: lambda *a: np.result_type(*(getattr(x, "dtype", x) for x in a)),
 }

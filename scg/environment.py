@@ -16,7 +16,8 @@ import numpy as np
 from scg.errors import GraphError, ShapeError, SimulatorError
 from scg.inference import Spec, describe
 from scg.node import Node
-from scg.roles import EnvironmentStep
+from scg.roles import Draw, EnvironmentStep
+from scg.time_limit import LateError, call_within, checked_limit
 
 __all__ = ["Environment", "Outcome", "Waiting"]
 
@@ -61,13 +62,18 @@ class Environment:
         The node's name.
     seed : int, optional
         The seed of the first reset.
+    timeout : float, optional
+        Seconds that a step or a reset may take. Each then runs in a thread of its own.
+        One that takes longer cannot be ended: it goes on in the background, and the
+        environment refuses any further use.
 
     Raises
     ------
     GraphError
-        When the autoreset mode is next-step.
+        When the autoreset mode is next-step, or a space has not one shape and dtype.
     SimulatorError
-        At run time, when the environment raises or returns what its spaces exclude.
+        At run time, when the environment raises, returns what its spaces exclude, or
+        takes longer than `timeout`.
 
     Examples
     --------
@@ -96,16 +102,24 @@ class Environment:
     """
 
     def __init__(
-        self, vector_env: Any, *, name: str = "environment", seed: int | None = None
+        self,
+        vector_env: Any,
+        *,
+        name: str = "environment",
+        seed: int | None = None,
+        timeout: float | None = None,
     ) -> None:
         self.vector_env = vector_env
         self.name = name
         self.seed = seed
-        self.num_rows = int(vector_env.num_envs)
+        self.timeout = checked_limit(timeout, repr(name))
+        self.num_rows = _num_rows(vector_env, name)
         self.observation_spec = _spec(vector_env.single_observation_space, name)
         self.action_spec = _spec(vector_env.single_action_space, name)
         self.autoreset = _autoreset_mode(vector_env, name)
         self.observation: Any = None
+        self._lost = ""
+        self._returned: Any = None
         self.returns: list[float] = []
         self.lengths: list[int] = []
         self._return = np.zeros(self.num_rows)
@@ -121,13 +135,7 @@ class Environment:
 
     def __call__(self, action: Node) -> tuple[Node, Node, Node]:
         """Step with the given action; return observation, reward and terminated."""
-        expected = self.action_spec
-        if not action.has_rows or action.event_shape != expected.shape:
-            msg = (
-                f"{self.name!r}: expected an action of shape {describe(expected)}, got "
-                f"node {action.name!r}: {describe(action.spec)}."
-            )
-            raise ShapeError(msg)
+        self._check_action(action)
         store = action.store
         parts = (
             self.observation_spec,
@@ -140,32 +148,61 @@ class Environment:
             (action,),
             Spec((), np.dtype(object), has_rows=True, parts=parts),
             stem=self.name,
-            loop=action.loop,
+            loop=store.loop,
         )
         return node[0], node[1], node[2]
+
+    def _check_action(self, action: Any) -> None:
+        expected = self.action_spec
+        if not isinstance(action, Node):
+            msg = (
+                f"{self.name!r}: expected an action node, {describe(expected)}, got "
+                f"{action!r}. An action that never changes needs rows: np.zeros_like "
+                "of a node, plus the constant."
+            )
+            raise GraphError(msg)
+        if not action.has_rows or action.event_shape != expected.shape:
+            msg = (
+                f"{self.name!r}: expected an action of shape {describe(expected)}, got "
+                f"node {action.name!r}: {describe(action.spec)}."
+            )
+            raise ShapeError(msg)
+        whole = expected.dtype.kind in "iub"
+        role = action.role
+        never_whole = (
+            whole and isinstance(role, Draw) and role.distribution.support() is None
+        )
+        if action.dtype.kind not in "fiub" or never_whole:
+            msg = (
+                f"{self.name!r}: expected an action of dtype {expected.dtype}, got "
+                f"node {action.name!r}: {describe(action.spec)}, which is not made of "
+                "whole numbers. Draw it from scg.Categorical or scg.Bernoulli."
+            )
+            raise ShapeError(msg)
 
     def current(self) -> Any:
         """Return the observation the environment waits with, resetting it if new."""
         if self.observation is None:
-            try:
-                observation, _ = self.vector_env.reset(seed=self.seed)
-            except Exception as error:
-                raise self._failure("reset", error) from error  # noqa: EM101
+            observation, _ = self._pair(self._call("reset", seed=self.seed))
             self.observation = self._checked_observation(observation)
-        return self.observation
+        # A copy: an environment may write its next observation into the same buffer.
+        return self.observation.copy()
 
     def advance(self, action: Any) -> Outcome:
         """Step all rows; reset the rows that ended."""
-        dtype = self.action_spec.dtype
-        try:
-            observation, reward, terminated, truncated, info = self.vector_env.step(
-                np.asarray(action).astype(dtype, copy=False)
+        if self.observation is None:
+            self.current()
+        result = self._call("step", self._cast(action))
+        if not isinstance(result, tuple) or len(result) != 5:
+            msg = (
+                f"{self.name!r}: expected step to return (observation, reward, "
+                f"terminated, truncated, info), got {result!r}."
             )
-        except Exception as error:
-            raise self._failure("step", error) from error  # noqa: EM101
+            raise SimulatorError(msg)
+        observation, reward, terminated, truncated, info = result
         reward = self._checked_reward(reward)
-        terminated = np.array(terminated, dtype=bool)
-        truncated = np.array(truncated, dtype=bool) & ~terminated
+        terminated = self._checked_flags("terminated", terminated)
+        truncated = self._checked_flags("truncated", truncated) & ~terminated
         ended = terminated | truncated
         self._count(reward, ended)
         final = None
@@ -174,20 +211,34 @@ class Environment:
             observation, last = self._restart(observation, ended, rows, info)
             final = (rows, last)
         self.observation = self._checked_observation(observation)
-        return Outcome(observation, reward, terminated, truncated, final)
+        return Outcome(self.observation, reward, terminated, truncated, final)
 
     def _restart(
         self, observation: Any, ended: Any, rows: Any, info: dict[str, Any]
     ) -> tuple[Any, Any]:
         if self.autoreset == _DISABLED:
-            last = observation[rows].copy()
-            fresh, _ = self.vector_env.reset(options={"reset_mask": ended})
-            return fresh, last
-        final = info.get("final_obs")
-        if final is None:
-            msg = f"{self.name!r}: expected info['final_obs'] where an episode ended."
+            last = self._checked_observation(observation)[rows].copy()
+            fresh = self._call("reset", options={"reset_mask": ended})
+            return self._pair(fresh)[0], last
+        try:
+            last = np.stack([np.asarray(info["final_obs"][r]) for r in rows])
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            msg = (
+                f"{self.name!r}: expected info['final_obs'] to hold the last "
+                f"observation of the rows {rows.tolist()}, whose episodes ended, got "
+                f"{type(error).__name__}: {error}."
+            )
+            raise SimulatorError(msg) from error
+        spec = self.observation_spec
+        if last.shape[1:] != spec.shape or not np.can_cast(
+            last.dtype, spec.dtype, "same_kind"
+        ):
+            msg = (
+                f"{self.name!r}: expected observations {describe(spec)} in "
+                f"info['final_obs'], got shape {last.shape[1:]} and dtype {last.dtype}."
+            )
             raise SimulatorError(msg)
-        return observation, np.stack([np.asarray(final[r]) for r in rows])
+        return observation, last.astype(spec.dtype, copy=False)
 
     def _count(self, reward: Any, ended: Any) -> None:
         self._return += reward
@@ -209,13 +260,22 @@ class Environment:
             )
             raise SimulatorError(msg)
         if spec.dtype.kind == "f" and not np.isfinite(observation).all():
-            msg = f"{self.name!r}: expected finite observations, got NaN or infinity."
+            row = int(np.argwhere(~np.isfinite(observation))[0][0])
+            msg = (
+                f"{self.name!r}: expected finite observations, got {observation[row]} "
+                f"in row {row}."
+            )
             raise SimulatorError(msg)
-        return observation
+        reused = self._returned is not None and np.may_share_memory(
+            observation, self._returned
+        )
+        self._returned = observation
+        return observation.copy() if reused else observation
 
     def _checked_reward(self, reward: Any) -> Any:
         reward = np.asarray(reward)
-        if reward.shape != (self.num_rows,) or not np.isfinite(reward).all():
+        good = reward.shape == (self.num_rows,) and reward.dtype.kind in "fiub"
+        if not good or not np.isfinite(reward).all():
             msg = (
                 f"{self.name!r}: expected one finite reward a row, shape "
                 f"({self.num_rows},), got shape {reward.shape}: {reward!r}."
@@ -223,10 +283,77 @@ class Environment:
             raise SimulatorError(msg)
         return reward
 
-    def _failure(self, what: str, error: Exception) -> SimulatorError:
-        return SimulatorError(
-            f"{self.name!r}: {what} raised {type(error).__name__}: {error}."
+    def _checked_flags(self, word: str, flags: Any) -> Any:
+        array = np.asarray(flags)
+        if array.shape != (self.num_rows,) or array.dtype.kind not in "biu":
+            msg = (
+                f"{self.name!r}: expected one truth value of {word!r} a row, shape "
+                f"({self.num_rows},), got {flags!r}."
+            )
+            raise SimulatorError(msg)
+        return array.astype(bool)  # a copy
+
+    def _pair(self, result: Any) -> tuple[Any, Any]:
+        if not isinstance(result, tuple) or len(result) != 2:
+            msg = (
+                f"{self.name!r}: expected reset to return (observation, info), got "
+                f"{result!r}."
+            )
+            raise SimulatorError(msg)
+        return result
+
+    def _cast(self, action: Any) -> Any:
+        """Give an action its space's dtype, as a copy, if that changes no value."""
+        dtype = self.action_spec.dtype
+        cast = np.array(action, dtype)
+        if dtype.kind in "iub" and action.dtype.kind == "f" and (cast != action).any():
+            msg = (
+                f"{self.name!r}: expected whole numbers as actions, of dtype {dtype}, "
+                f"got {action[cast != action].flat[0]}. Round it in the model: "
+                "np.round(x)."
+            )
+            raise SimulatorError(msg)
+        return cast
+
+    def _call(self, what: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the environment, within the time allowed."""
+        if self._lost:
+            msg = (
+                f"{self.name!r}: its state is unknown since {self._lost}. Make a new "
+                "environment."
+            )
+            raise SimulatorError(msg)
+        method = getattr(self.vector_env, what)
+        try:
+            return call_within(self.timeout, method, *args, **kwargs)
+        except LateError as error:
+            self._lost = f"a {what} took longer than {self.timeout:g} s"
+            msg = (
+                f"{self.name!r}: expected a {what} within {self.timeout:g} s, got "
+                "none. The call cannot be ended: it goes on in the background. Allow "
+                "more time (timeout=), and make a new environment."
+            )
+            raise SimulatorError(msg) from error
+        except Exception as error:
+            msg = (
+                f"{self.name!r}: {what} raised {type(error).__name__}: {error}. Its "
+                f"arguments were {args or kwargs}."
+            )
+            raise SimulatorError(msg) from error
+        except BaseException:  # Ctrl-C, while the call may still be running
+            self._lost = f"a {what} was interrupted" if self.timeout else ""
+            raise
+
+
+def _num_rows(vector_env: Any, name: str) -> int:
+    rows = getattr(vector_env, "num_envs", None)
+    if not isinstance(rows, int | np.integer) or rows < 1:
+        msg = (
+            f"{name!r}: expected a gymnasium.vector.VectorEnv, got {vector_env!r}. One "
+            "sub-environment is one row: gymnasium.make_vec(id, num_envs=n, ...)."
         )
+        raise GraphError(msg)
+    return int(rows)
 
 
 def _spec(space: Any, name: str) -> Spec:

@@ -227,7 +227,7 @@ class MissingExtraError(ScgError, ImportError):
     """
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     """Make the error for a name that is not among the known ones.
 
     The names nearest to it come first; where none is near, all are listed.
@@ -236,7 +236,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     ----------
     kind : str
         What the name should have named: ``"node"``, ``"param"``, ``"input"``.
-    name : str
+    name : object
         The name that was given.
     known : iterable of str
         The names there are.
@@ -256,7 +256,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     expected the name of a param, got 'q'; there is none
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names)
+    near = difflib.get_close_matches(name, names) if isinstance(name, str) else []
     msg = f"expected the name of a {kind}, got {name!r}; {_way_out(near, names)}"
     return UnknownNameError(msg)
 

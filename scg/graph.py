@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import networkx as nx
 import numpy as np
 
 from scg.check import check
-from scg.distributions import AbstractDistribution
-from scg.errors import DistributionError, GraphError, ShapeError
+from scg.declare import add_input, add_param, add_sample, add_term, rename
+from scg.errors import GraphError
 from scg.explain import explain
-from scg.inference import LONG, SHORT, Spec, describe, dummies_of
 from scg.influence import Influence, to_networkx
 from scg.node import Node, Store
-from scg.roles import Constant, Cost, Draw, Input, Param, Value
+from scg.roles import Cost, Param, Value
 from scg.scan import scan
 
 __all__ = ["Graph"]
@@ -98,37 +96,22 @@ class Graph:
         >>> graph.param("W", lambda rng: 0.1 * rng.normal(size=(3, 2))).shape
         (3, 2)
         """
-        self.store.claim(name)
-        array = np.asarray(
-            value(np.random.default_rng(0)) if callable(value) else value
-        )
-        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-            msg = f"param {name!r}: expected finite numbers, got {value!r}."
-            raise GraphError(msg)
-        declared = self.store.declared_dtype is not None and not self.store.fixed_by
-        keeps = isinstance(value, np.ndarray | np.floating) or callable(value)
-        wanted = (
-            array.dtype if keeps and array.dtype.kind == "f" and not declared else None
-        )
-        dtype = self.store.float_dtype(name, wanted)
-        if self.store.loop is not None:
-            msg = f"param {name!r}: make params outside of the scan's step."
-            raise GraphError(msg)
-        return self.store.add(
-            Param(value), (), Spec(array.shape, dtype, has_rows=False), name=name
-        )
+        return add_param(self.store, name, value)
 
-    def input(self, name: str, shape: tuple[int, ...] = (), dtype: Any = float) -> Node:
+    def input(
+        self, name: str, shape: int | tuple[int, ...] = (), dtype: Any = float
+    ) -> Node:
         """Add data: an array of shape ``(rows, *shape)`` given at each run.
 
         Parameters
         ----------
         name : str
             Its key in the dict of inputs.
-        shape : tuple of int
+        shape : tuple of int, or int
             The shape of one row.
         dtype : dtype
-            ``float`` is the graph's float dtype.
+            ``float`` is the graph's float dtype; else integers, truth values, or the
+            graph's float dtype by its own name.
 
         Returns
         -------
@@ -140,9 +123,7 @@ class Graph:
         >>> scg.Graph().input("x", shape=(28, 28)).shape
         (rows, 28, 28)
         """
-        kind = self.store.float_dtype(name) if dtype is float else np.dtype(dtype)
-        spec = Spec(tuple(int(n) for n in shape), kind, has_rows=True)
-        return self.store.add(Input(), (), spec, name=name)
+        return add_input(self.store, name, shape, dtype)
 
     def sample(self, name: str, distribution: Any) -> Node:
         """Add a stochastic node: one draw from `distribution` for each row.
@@ -172,29 +153,7 @@ class Graph:
         >>> graph.sample("z", scg.Normal(mean=np.zeros(2), scale=1.0)).shape
         (rows, 2)
         """
-        if not isinstance(distribution, AbstractDistribution):
-            msg = f"node {name!r}: expected a distribution, got {distribution!r}."
-            raise DistributionError(msg)
-        parameters = distribution.parameters
-        nodes = {k: v for k, v in parameters.items() if isinstance(v, Node)}
-        for node in nodes.values():
-            if node.store is not self.store:
-                msg = f"node {name!r}: {node.name!r} belongs to another graph."
-                raise GraphError(msg)
-        dtypes = {n.dtype for n in nodes.values() if n.dtype.kind == "f"}
-        dtype = dtypes.pop() if len(dtypes) == 1 else self.store.float_dtype(name)
-        constants = {
-            k: np.asarray(v, dtype) for k, v in parameters.items() if k not in nodes
-        }
-        template = distribution.replace(**constants) if constants else distribution
-        spec = _draw_spec(name, template, nodes)
-        return self.store.add(
-            Draw(template, tuple(nodes)),
-            nodes.values(),
-            spec,
-            name=name,
-            loop=self.store.loop,
-        )
+        return add_sample(self.store, name, distribution)
 
     def cost(self, name: str, node: Any) -> Node:
         """Add a cost to minimise: one number a row. A reward is a cost with a minus.
@@ -224,7 +183,7 @@ class Graph:
         >>> graph.cost("squared error", np.sum(x**2, axis=-1)).shape
         (rows,)
         """
-        return self._scalar(name, node, Cost())
+        return add_term(self.store, name, node, Cost())
 
     def value(self, name: str, node: Node) -> Node:
         """Add a value node, to be fitted to the costs downstream of a sample.
@@ -242,10 +201,15 @@ class Graph:
         >>> graph.value("expected cost", x @ w).shape
         (rows,)
         """
-        return self._scalar(name, node, Value())
+        return add_term(self.store, name, node, Value())
 
     def rename(self, name: str, node: Node) -> Node:
-        """Give a node a name, by which traces find it.
+        """Give a node that has none a name, by which traces find it.
+
+        Raises
+        ------
+        DuplicateNameError, GraphError
+            When the name is taken, or the node already has one.
 
         Examples
         --------
@@ -256,11 +220,7 @@ class Graph:
         >>> graph.rename("h", np.tanh(x)).name
         'h'
         """
-        self.store.claim(name)
-        self.store.named.pop(node.name)
-        node.name, node.is_named = name, True
-        self.store.named[name] = node
-        return node
+        return rename(self.store, name, node)
 
     def scan(
         self,
@@ -386,63 +346,3 @@ class Graph:
     def explain(self, estimators: Mapping[str, Any] | None = None) -> str:
         """Say for every param how gradient reaches it, or that none does."""
         return explain(self.store, estimators or {})
-
-    def _scalar(self, name: str, node: Any, role: Cost | Value) -> Node:
-        self.store.claim(name)
-        if not isinstance(node, Node):
-            array = np.asarray(node)
-            if array.dtype.kind not in "fiu" or array.ndim:
-                msg = f"{role.kind} {name!r}: expected a node, got {node!r}."
-                raise GraphError(msg)
-            spec = Spec((), self.store.float_dtype(name), has_rows=False)
-            node = self.store.add(Constant(array.astype(spec.dtype)), (), spec)
-        if node.store is not self.store:
-            msg = f"{role.kind} {name!r}: node {node.name!r} belongs to another graph."
-            raise GraphError(msg)
-        if node.event_shape != () or node.spec.parts is not None:
-            axes = tuple(range(1, 1 + len(node.event_shape)))
-            msg = (
-                f"{role.kind} {name!r}: expected one number a row, shape (rows,), got "
-                f"{describe(node.spec)}. Reduce it: np.sum(..., axis={axes})."
-            )
-            raise ShapeError(msg)
-        if node.dtype.kind not in "fiu":
-            msg = f"{role.kind} {name!r}: expected numbers, got {node.dtype}."
-            raise ShapeError(msg)
-        # In a loop a term without rows recurs at every step, the same for all rows.
-        has_rows = node.has_rows or self.store.loop is not None
-        spec = replace(node.spec, has_rows=has_rows, mixes_rows=False)
-        return self.store.add(role, (node,), spec, name=name, loop=self._loop_for(node))
-
-    def _loop_for(self, node: Node) -> Any:
-        return self.store.loop or node.loop
-
-
-def _draw_spec(name: str, template: Any, nodes: Mapping[str, Node]) -> Spec:
-    """Find the shape of one row's draw by filling in dummy parameters."""
-    shapes = []
-    filled = template
-    for which in (0, 1):
-        values = {k: dummies_of(node)[which] for k, node in nodes.items()}
-        try:
-            filled = template.replace(**values)
-            shapes.append(tuple(filled.shape))
-        except ValueError as error:
-            described = {k: describe(node.spec) for k, node in nodes.items()}
-            msg = (
-                f"node {name!r}: the parameters' shapes do not fit, {described}: "
-                f"{error}."
-            )
-            raise ShapeError(msg) from error
-    long, short = shapes
-    dtype = np.dtype(filled.dtype)
-    if not any(node.has_rows for node in nodes.values()):
-        return Spec(long, dtype, has_rows=True)
-    if long[:1] != (LONG,) or short != (SHORT, *long[1:]):
-        described = {k: describe(node.spec) for k, node in nodes.items()}
-        msg = (
-            f"node {name!r}: expected parameters whose axis 0 is the rows, got "
-            f"{described}. Add axes (scale[:, None]) so that they broadcast."
-        )
-        raise ShapeError(msg)
-    return Spec(long[1:], dtype, has_rows=True)

@@ -2,11 +2,13 @@
 
 Every operation is run twice, on 7 dummy rows and on the last 5 of them. The two results
 must agree on the 5 rows, which shows that axis 0 is still the rows and that no row has
-looked at another.
+looked at another. Integers and truth values are 0 in these runs, since they may be
+indices; whether rows look at each other is asked again with zeros and ones.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,6 +26,7 @@ __all__ = [
     "dummies_of",
     "dummy_pair",
     "infer_call",
+    "row_shape",
 ]
 
 LONG, SHORT = 7, 5
@@ -52,8 +55,29 @@ class _HasSpec(Protocol):
 
 def describe(spec: Spec) -> str:
     """Write a spec as a person would: ``(rows, 3) float64``."""
+    if spec.parts is not None:
+        return f"a tuple of {', '.join(map(describe, spec.parts))}"
     axes = (["rows"] if spec.has_rows else []) + [str(n) for n in spec.shape]
     return f"({', '.join(axes)}{',' if len(axes) == 1 else ''}) {spec.dtype}"
+
+
+def row_shape(shape: Any, who: str) -> tuple[int, ...]:
+    """Return the shape of one row as a tuple of sizes, or raise naming `who`."""
+    try:
+        sizes = (
+            tuple(map(operator.index, shape))
+            if np.iterable(shape)
+            else (operator.index(shape),)
+        )
+    except TypeError:
+        sizes = (-1,)
+    if min(sizes, default=0) < 0:
+        msg = (
+            f"{who}: expected the shape of one row, a tuple of sizes such as (3,), got "
+            f"{shape!r}. The row axis is not part of it."
+        )
+        raise ShapeError(msg)
+    return sizes
 
 
 def dummies_of(node: _HasSpec) -> tuple[Any, Any]:
@@ -74,6 +98,7 @@ def dummy_pair(spec: Spec) -> tuple[Any, Any]:
         values += np.random.default_rng(0).uniform(0.1, 0.9, shape).astype(spec.dtype)
         if len(spec.shape) > 1 and spec.shape[-1] == spec.shape[-2]:
             values += 2 * spec.shape[-1] * np.eye(spec.shape[-1], dtype=spec.dtype)
+    values.flags.writeable = False  # a function that writes into them is found out
     return values, values[LONG - SHORT :] if spec.has_rows else values
 
 
@@ -89,15 +114,22 @@ def infer_call(
     has_rows = any(spec.has_rows for spec in specs)
     long = _run(operation, names, specs, [d[0] for d in dummies], LONG)
     if not has_rows:
-        return _spec_of(long, has_rows=False)
+        spec = _spec_of(long, has_rows=False)
+        for part in spec.parts or (spec,):
+            _check_dtype(operation, names, specs, part.dtype)
+        return spec
     short = _run(operation, names, specs, [d[1] for d in dummies], SHORT)
     if isinstance(long, tuple | list):
         parts = tuple(
             _row_spec(operation, names, specs, a, b, mixes_rows=mixes_rows)
             for a, b in zip(long, short, strict=False)
         )
-        return Spec((), np.dtype(object), has_rows=True, parts=parts)
-    return _row_spec(operation, names, specs, long, short, mixes_rows=mixes_rows)
+        spec = Spec((), np.dtype(object), has_rows=True, parts=parts)
+    else:
+        spec = _row_spec(operation, names, specs, long, short, mixes_rows=mixes_rows)
+    if not mixes_rows and _integers_mix(operation, specs, dummies):
+        raise _mixed(operation, names, specs)
+    return spec
 
 
 def _run(
@@ -112,10 +144,10 @@ def _run(
             return operation(values, rows)
     except Exception as error:
         msg = (
-            f"{operation.name}({_inputs(names, specs)}) cannot be computed: {error}. "
-            "Axis 0 of a value with rows is the row axis, and constants and params "
-            "have "
-            "none; add axes (x[:, None]) or reduce them (axis=-1) so that shapes meet."
+            f"{operation.name}({_inputs(names, specs)}) cannot be computed, as a try "
+            f"on {rows} dummy rows shows: {error}. Axis 0 of a value with rows is the "
+            "rows; constants and params have none. Make shapes meet: add axes "
+            "(x[:, None]) or reduce them (axis=-1)."
         )
         raise ShapeError(msg) from error
 
@@ -138,6 +170,12 @@ def _row_spec(
     if mixes_rows:
         shape = long.shape[1:] if keeps else long.shape
         return Spec(shape, long.dtype, has_rows=keeps, mixes_rows=True)
+    if not keeps and any(spec.parts is not None for spec in specs):
+        msg = (
+            f"{operation.name}({_inputs(names, specs)}): expected an array, got a "
+            "tuple of them. Take one part first: x[0]."
+        )
+        raise ShapeError(msg)
     if not keeps:
         msg = (
             f"{operation.name}({_inputs(names, specs)}): expected a value whose axis "
@@ -149,14 +187,67 @@ def _row_spec(
         )
         raise ShapeError(msg)
     if not _agree(long[LONG - SHORT :], short):
+        raise _mixed(operation, names, specs)
+    _check_dtype(operation, names, specs, long.dtype)
+    return Spec(long.shape[1:], long.dtype, has_rows=True)
+
+
+def _mixed(
+    operation: Operation, names: Sequence[str], specs: Sequence[Spec]
+) -> ShapeError:
+    return ShapeError(
+        f"{operation.name}({_inputs(names, specs)}): expected rows that are "
+        "independent repetitions of the model, got a row that depends on other rows. "
+        "Work along axis 1 or -1 instead of axis 0; if mixing rows is meant, wrap the "
+        "function: scg.deterministic(fn, rows=False)."
+    )
+
+
+def _integers_mix(
+    operation: Operation, specs: Sequence[Spec], dummies: Sequence[tuple[Any, Any]]
+) -> bool:
+    """Tell whether rows look at each other where integers are zeros and ones."""
+    if not any(s.has_rows and s.dtype.kind in "iub" for s in specs):
+        return False
+    for first in (0, 1):
+        pairs = [
+            _zeros_and_ones(s, first) if s.has_rows and s.dtype.kind in "iub" else pair
+            for s, pair in zip(specs, dummies, strict=True)
+        ]
+        try:
+            with np.errstate(all="ignore"):
+                long = operation([p[0] for p in pairs], LONG)
+                short = operation([p[1] for p in pairs], SHORT)
+                both = zip(_parts(long), _parts(short), strict=True)
+                if not all(_agree(a[LONG - SHORT :], b) for a, b in both):
+                    return True
+        except Exception:  # such as a 1 that is outside of what it indexes
+            return False
+    return False
+
+
+def _zeros_and_ones(spec: Spec, first: int) -> tuple[Any, Any]:
+    """Make the rows that only the longer run has differ from the others."""
+    values = np.full((LONG, *spec.shape), 1 - first, spec.dtype)
+    values[: LONG - SHORT] = first
+    return values, values[LONG - SHORT :]
+
+
+def _parts(value: Any) -> list[Any]:
+    many = isinstance(value, tuple | list)
+    return [np.asarray(v) for v in (value if many else [value])]
+
+
+def _check_dtype(
+    operation: Operation, names: Sequence[str], specs: Sequence[Spec], dtype: Any
+) -> None:
+    if dtype.kind not in "fiubc":
         msg = (
-            f"{operation.name}({_inputs(names, specs)}): a row of the result depends "
-            "on "
-            "other rows. Rows are independent repetitions of the model; if mixing them "
-            "is meant, wrap the function: scg.deterministic(fn, rows=False)."
+            f"{operation.name}({_inputs(names, specs)}): expected a function that "
+            f"returns numbers, got {dtype}. A function that returns None changes its "
+            "argument in place, which a model cannot do."
         )
         raise ShapeError(msg)
-    return Spec(long.shape[1:], long.dtype, has_rows=True)
 
 
 def _agree(a: Any, b: Any) -> bool:

@@ -129,7 +129,8 @@ class Influence:
         try:
             return self.store.named[which]
         except KeyError:
-            raise unknown_name("node", which, self.store.named) from None  # noqa: EM101
+            named = [n.name for n in self.store.nodes if n.is_named]
+            raise unknown_name("node", which, named) from None  # noqa: EM101
 
     def influences(self, v: str | Node, w: str | Node) -> bool:
         """Tell whether ``v ≺ w``: a path of at least one edge leads from v to w."""

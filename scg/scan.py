@@ -6,6 +6,7 @@ shape ``(rows, time, ...)``, a stacked output too. How the loop runs is in `scg.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -237,12 +238,15 @@ def _inside(
 def _length(name: str, sources: Sequence[Node], length: int | None) -> int:
     lengths = {n.spec.shape[0] if n.spec.shape else 0 for n in sources}
     if length is not None:
-        lengths.add(int(length))
+        try:
+            lengths.add(operator.index(length))
+        except TypeError:
+            lengths.add(0)
     if len(lengths) != 1 or min(lengths) < 1:
         shapes = {n.name: n.shape for n in sources}
         msg = (
-            f"scan {name!r}: expected one number of steps, at least 1, from length="
-            f"{length} and the time axes of xs (axis 1 after rows) {shapes}."
+            f"scan {name!r}: expected one whole number of steps, at least 1, from "
+            f"length={length!r} and the time axes of xs (axis 1 after rows) {shapes}."
         )
         raise ShapeError(msg)
     return lengths.pop()
