@@ -251,8 +251,9 @@ class Environment:
 
     def _checked_observation(self, observation: Any) -> Any:
         spec = self.observation_spec
-        got = (np.shape(observation), getattr(observation, "dtype", None))
-        if got != ((self.num_rows, *spec.shape), spec.dtype):
+        # By name: None, which a list has for a dtype, equals np.float64.
+        got = (np.shape(observation), str(getattr(observation, "dtype", None)))
+        if got != ((self.num_rows, *spec.shape), str(spec.dtype)):
             msg = (
                 f"{self.name!r}: expected observations of shape "
                 f"{(self.num_rows, *spec.shape)} and dtype {spec.dtype}, as its space "

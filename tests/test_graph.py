@@ -164,9 +164,8 @@ def test_a_dtype_that_is_named_converts_params():
     graph = scg.Graph(dtype=np.float32)
     assert graph.param("a", np.ones(2)).dtype == np.float32
     for wrong in (int, bool, complex):
-        assert "expected a float dtype" in refusal(
-            scg.GraphError, scg.Graph, "g", wrong
-        )
+        msg = refusal(scg.GraphError, scg.Graph, "g", wrong)
+        assert "expected a float dtype" in msg
 
 
 @pytest.mark.parametrize("shape", [-1, (None, 3), ("rows", 3), 2.0, "3"])
@@ -197,8 +196,6 @@ def test_parameters_of_a_sample_must_fit(graph, x):
 
     msg = refusal(scg.ShapeError, sample, mean=x, scale=np.ones(4))
     assert "mean = node 'x' (rows, 3) float64, scale of shape (4,)" in msg
-    msg = refusal(scg.ShapeError, sample, mean=np.ones((1, 3)), scale=x[:, :, None])
-    assert "node 'z'" in msg
     msg = refusal(scg.DistributionError, sample, mean=x, scale=-1.0)
     assert "node 'z': expected a positive, finite scale" in msg
     sample(mean=x, scale=np.ones(3))
