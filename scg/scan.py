@@ -99,7 +99,8 @@ def _stop(store: Store, loop: Loop, until: str | None) -> Node | None:
     if until is None:
         return None
     if until not in store.named:
-        raise unknown_name("node", until, store.named)  # noqa: EM101
+        named = [n.name for n in store.nodes if n.is_named]
+        raise unknown_name("node", until, named)  # noqa: EM101
     node = store.named[until]
     fits = node.loop is loop and node.dtype == bool and node.event_shape == ()
     if not fits or loop.outputs:
