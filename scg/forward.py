@@ -163,14 +163,11 @@ class _Run:
             key = np.array([self.seed, node.index], np.uint64)
             self.generators[node.index] = np.random.Generator(np.random.Philox(key=key))
         if node.name in self.given:
-            value = np.asarray(self.given[node.name])
-            if node.loop is not None:
-                value = value[self.step]
             if node.index in self.program.branching:
                 self.layout.weights[node.index] = (
                     1.0 / self.program.branching[node.index]
                 )
-            return np.broadcast_to(value.astype(node.dtype), shape)
+            return self._given(node, shape)
         drawn = estimator.draw(distribution, shape, self.generators[node.index])
         if drawn.noise is not None:
             self._note_noise(node, drawn.noise)
@@ -179,6 +176,20 @@ class _Run:
             n = self.program.branching[node.index]
             self.layout.weights[node.index] = 1.0 / n if weights is None else weights
         return drawn.value
+
+    def _given(self, node: Node, shape: tuple[int, ...]) -> Any:
+        whole = np.asarray(self.given[node.name])
+        try:
+            value = whole[self.step] if node.loop is not None else whole
+            return np.broadcast_to(value.astype(node.dtype), shape)
+        except (ValueError, IndexError) as error:
+            steps = () if node.loop is None else (node.loop.length,)
+            msg = (
+                f"given: expected values of node {node.name!r} of shape "
+                f"{(*steps, *shape)} and dtype {node.dtype}, got shape {whole.shape} "
+                f"and dtype {whole.dtype}."
+            )
+            raise InputError(msg) from error
 
     def _note_noise(self, node: Node, noise: Any) -> None:
         if node.loop is None:

@@ -286,6 +286,9 @@ def test_rows_are_of_one_number():
 
 def test_a_given_value_must_be_that_of_a_free_sample():
     assert run(given={"z": np.zeros(4)})["z"].tolist() == [0.0] * 4
+    for wrong in (np.zeros(3), np.zeros((4, 2)), np.full(4, "a")):
+        msg = refusal(scg.InputError, run, given={"z": wrong})
+        assert "given: expected values of node 'z' of shape (4,)" in msg
     msg = refusal(scg.UnknownNameError, run, given={"loss": np.zeros(4)})
     assert "stochastic node" in msg
     msg = refusal(
@@ -295,3 +298,22 @@ def test_a_given_value_must_be_that_of_a_free_sample():
         estimators={"b": scg.Enumeration()},
     )
     assert "'b'" in msg
+
+
+def test_a_given_value_inside_a_loop_has_a_time_axis():
+    graph = scg.Graph()
+
+    def step(c):
+        graph.cost("loss", graph.sample("b", scg.Bernoulli(logits=c)))
+        return c
+
+    graph.scan(step, 0.0, length=3)
+
+    def given(values):
+        rng = np.random.default_rng(0)
+        return scg.forward(graph, {}, rng=rng, rows=2, given={"b": values})["b"]
+
+    assert given(np.ones((3, 2))).tolist() == [[1, 1]] * 3
+    for wrong in (np.ones((2, 2)), np.ones((3, 5)), np.float64(1)):
+        msg = refusal(scg.InputError, given, wrong)
+        assert "given: expected values of node 'b' of shape (3, 2)" in msg
