@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from scg.baselines import BaselineInputs, LearnedBaseline
+from scg.bootstrap import generalised
 from scg.critics import GAE
 from scg.errors import EstimatorError
 from scg.node import Loop, Node
 from scg.plates import SAMPLES
 from scg.program import Program
-from scg.returns import discounted_sum, generalised_advantage
+from scg.returns import discounted_sum
 from scg.trace import Trace
 
 __all__ = ["Credit", "Target", "assign"]
@@ -60,14 +61,17 @@ def _credit(
 ) -> Credit:
     estimator = program.estimators[node.index]
     discount = getattr(estimator, "discount", 1.0)
-    keep = _keep(program, trace, node, getattr(estimator, "boundary", "episode"))
+    boundary = getattr(estimator, "boundary", "episode")
+    keep = _keep(program, trace, node, boundary)
     q = downstream_cost(program, trace, node, discount, keep)
     baseline = getattr(estimator, "baseline", None)
     critic = getattr(estimator, "critic", None)
     after: dict[str, Any] = {}
     target = None
     if isinstance(critic, GAE):
-        advantage, goal = _generalised(program, trace, node, critic, discount, keep)
+        advantage, goal = generalised(
+            program, trace, node, critic, discount, keep, boundary
+        )
         index = program.names[critic.value]
         target = Target(index, goal, critic.weight, critic.shared)
     elif baseline is not None:
@@ -302,77 +306,3 @@ def _baseline(
     b, after = baseline(inputs)
     b = np.broadcast_to(b, shape).reshape(q.shape).astype(q.dtype, copy=False)
     return b, {prefix + k: v for k, v in after.items()}
-
-
-def _generalised(
-    program: Program, trace: Trace, node: Node, critic: GAE, discount: float, keep: Any
-) -> tuple[Any, Any]:
-    loop = node.loop
-    if loop is None:
-        msg = f"node {node.name!r}: GAE needs a time loop; use LearnedBaseline here."
-        raise EstimatorError(msg)
-    value = trace.values[program.node(critic.value).index]
-    found = program.influence.descendants(node.index)
-    costs = [c for c in program.costs if c.index in found]
-    after = [c.name for c in costs if c.loop is not loop]
-    if after:
-        msg = (
-            f"node {node.name!r}: GAE expected all its costs inside the scan "
-            f"{loop.name!r}, got {after} after it. Use LearnedBaseline."
-        )
-        raise EstimatorError(msg)
-    cost = sum((trace.values[c.index] for c in costs), np.zeros_like(value))
-    ahead = _next_values(program, trace, loop, critic.value, value, keep)
-    advantage = generalised_advantage(cost, value, ahead, discount, critic.lam, keep)
-    return advantage, advantage + value
-
-
-def _next_values(
-    program: Program, trace: Trace, loop: Loop, name: str, value: Any, keep: Any
-) -> Any:
-    after = np.empty_like(value)
-    after[:-1] = value[1:]
-    after[-1] = _value_of(program, trace, loop, program.node(name))
-    if keep is not None:
-        after *= keep
-    for i, ends in trace.ends.items():
-        step = program.nodes[i]
-        if step.loop is loop and ends.truncated.any():
-            msg = (
-                f"environment {step.name!r} truncated an episode, where GAE would need "
-                "the value of the last observation, which it does not compute. Use "
-                "LearnedBaseline, which ends credit there."
-            )
-            raise EstimatorError(msg)
-    return after
-
-
-def _value_of(program: Program, trace: Trace, loop: Loop, value: Node) -> Any:
-    """Evaluate a value node on the loop's last carry."""
-    known: dict[int, Any] = dict(
-        zip((n.index for n in loop.carries), trace.last_carries[loop.name], strict=True)
-    )
-    known |= {
-        n.index: trace.values[n.index][0]
-        for n in loop.captured.values()
-        if trace.values[n.index] is not None
-    }
-    return _evaluate(program, trace, value, known)
-
-
-def _evaluate(program: Program, trace: Trace, node: Node, known: dict[int, Any]) -> Any:
-    if node.index in known:
-        return known[node.index]
-    if node.loop is None:
-        return trace.values[node.index]
-    inputs = [_evaluate(program, trace, p, known) for p in node.inputs]
-    operation = getattr(node.role, "operation", None)
-    if operation is None and not inputs:
-        msg = f"value: node {node.name!r} is not a function of the step's carry."
-        raise EstimatorError(msg)
-    known[node.index] = (
-        inputs[0]
-        if operation is None
-        else operation(inputs, trace.layout.count(program.plates[node.index]))
-    )
-    return known[node.index]

@@ -12,6 +12,7 @@ from typing import Any
 from scg.check import check
 from scg.errors import EstimatorError, unknown_name
 from scg.estimators import AbstractEstimator, Enumeration, Pathwise, ScoreFunction
+from scg.finals import sources
 from scg.flow import Flow
 from scg.influence import Influence
 from scg.node import Loop, Node, Scan, Store
@@ -146,6 +147,7 @@ class Program:
             if loop.until is not None:
                 kept.add(loop.until.index)
         kept.update(self._named_boundaries())
+        kept.update(self._at_finals())
         return frozenset(kept)
 
     def _needed_by_gradient(self) -> frozenset[int]:
@@ -165,4 +167,16 @@ class Program:
             name: Any = getattr(estimator, "boundary", None)
             if name not in {None, "episode"}:
                 found.add(self.node(name).index)
+        return found
+
+    def _at_finals(self) -> set[int]:
+        """Return what critics need after an episode was truncated."""
+        found: set[int] = set()
+        for index, estimator in self.estimators.items():
+            loop, critic = self.nodes[index].loop, getattr(estimator, "critic", None)
+            if loop is None or critic is None:
+                continue
+            for name in critic.reads:
+                body = self.bodies[loop.name]
+                found |= sources(self.influence, body, loop, self.node(name))
         return found
