@@ -1,9 +1,8 @@
 """A scan is the Python loop: values, credit and gradients, on random step functions."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from episodes import acting, double_loop
 from oracles import finite_difference
 
 import scg
@@ -104,56 +103,6 @@ def test_a_random_pathwise_scan_is_the_derivative_with_noise_held(seed):
         assert np.allclose(value, exact[name], atol=1e-6)
 
 
-class Episodes:
-    """Episodes of three rows that end at random; the observation counts their steps."""
-
-    num_envs = 3
-
-    def __init__(self, *, truncate):
-        self.metadata = {"autoreset_mode": "SameStep"}
-        self.single_observation_space = SimpleNamespace(shape=(), dtype=np.float64)
-        self.single_action_space = SimpleNamespace(shape=(), dtype=np.int64)
-        self.truncate = truncate
-
-    def reset(self, seed=None):
-        self.rng = np.random.default_rng(seed)
-        self.count = np.zeros(3)
-        return self.count, {}
-
-    def step(self, action):
-        over = self.rng.uniform(size=3) < 0.3
-        cut = ~over & self.truncate & (self.rng.uniform(size=3) < 0.3)
-        last = self.count + 1
-        self.count = np.where(over | cut, 0.0, last)
-        reward = self.rng.normal(size=3) + action
-        return self.count, reward, over, cut, {"final_obs": last}
-
-
-def acting(estimator, *, truncate=False, length=14):
-    """Run a policy over such episodes; return its program, trace and credit."""
-    graph = scg.Graph()
-    theta = graph.param("theta", 0.2)
-    world = scg.Environment(Episodes(truncate=truncate), seed=3)
-    big = scg.black_box(lambda r: r > 1.2, (), bool)
-
-    def step(count):
-        graph.value("v", np.sin(0.4 * (count + 1)))
-        a = graph.sample("a", scg.Bernoulli(logits=theta * (1 + count)))
-        count, reward, _ = world(a.astype(np.int64))
-        graph.rename("big", big(reward))
-        graph.cost("loss", -reward)
-        return count
-
-    last, _ = graph.scan(step, world.reset(), length=length)
-    graph.rename("last", last)
-    program = Program(graph.store, {"a": estimator})
-    params = graph.init(np.random.default_rng(0))
-    trace = run(program, params, None, rng=np.random.default_rng(0))
-    (credit,) = assign(program, trace, {}).values()
-    (ends,) = trace.ends.values()
-    return trace, credit, ends
-
-
 @pytest.mark.parametrize("truncate", [False, True])
 @pytest.mark.parametrize("boundary", ["episode", "big", None])
 @pytest.mark.parametrize("discount", [1.0, 0.9])
@@ -170,42 +119,12 @@ def test_credit_equals_a_double_loop(boundary, discount, truncate):
     assert np.allclose(credit.cost, double_loop(trace["loss"], cut, discount))
 
 
-def double_loop(cost, cut, discount):
-    steps, rows = cost.shape
-    total = np.zeros_like(cost)
-    for r in range(rows):
-        for t in range(steps):
-            for later in range(t, steps):
-                total[t, r] += discount ** (later - t) * cost[later, r]
-                if cut[later, r]:
-                    break
-    return total
-
-
-@pytest.mark.parametrize("lam", [0.0, 0.7, 1.0])
-def test_gae_equals_a_double_loop(lam):
-    discount = 0.9
-    estimator = scg.ScoreFunction(discount=discount, critic=scg.GAE("v", lam=lam))
-    trace, credit, ends = acting(estimator)
-    cost, value, over = trace["loss"], trace["v"], ends.terminated
-    after = np.concatenate([value[1:], np.sin(0.4 * (trace["last"] + 1))[None]])
-    delta = cost + discount * np.where(over, 0.0, after) - value
-    expected = double_loop(delta, over, discount * lam)
-    assert np.allclose(credit.advantage, expected)
-    assert np.allclose(credit.target.target, expected + value)
-
-
 def test_the_double_loop_tells_one_end_of_an_episode():
     _, credit, ends = acting(scg.ScoreFunction())
     cut = ends.terminated.copy()
     cut[tuple(np.argwhere(cut[:-1])[0])] = False
     cost = acting(scg.ScoreFunction())[0]["loss"]
     assert not np.allclose(credit.cost, double_loop(cost, cut, 1.0))
-
-
-def test_gae_refuses_a_truncated_episode():
-    with pytest.raises(scg.EstimatorError, match="truncated"):
-        acting(scg.ScoreFunction(critic=scg.GAE("v")), truncate=True)
 
 
 def delay_line(unroll, steps=6):
