@@ -20,7 +20,7 @@ from scg.errors import EstimatorError
 from scg.node import Loop, Node
 from scg.plates import SAMPLES
 from scg.program import Program
-from scg.returns import discounted_sum
+from scg.returns import strided_sum
 from scg.trace import Trace
 
 __all__ = ["Credit", "Target", "assign"]
@@ -185,7 +185,7 @@ def _inside(
         if lag >= steps:
             continue
         x = total(sets.at(lag))
-        far = _strided_sum(x, sets.period, discount, keep)
+        far = strided_sum(x, sets.period, discount, keep)
         q += _shifted(far, lag, discount, keep)
     return q + _beyond(program, trace, node, loop, zero)
 
@@ -200,16 +200,6 @@ def _shifted(x: Any, lag: int, discount: float, keep: Any) -> Any:
         for j in range(lag):
             out[:-lag] *= keep[j : len(keep) - lag + j]
     return out
-
-
-def _strided_sum(x: Any, period: int, discount: float, keep: Any) -> Any:
-    if period == 1:
-        return discounted_sum(x, discount, keep)
-    total = x.copy()
-    for t in range(len(x) - 1 - period, -1, -1):
-        alive = 1 if keep is None else np.prod(keep[t : t + period], axis=0)
-        total[t] += discount**period * alive * total[t + period]
-    return total
 
 
 def _beyond(program: Program, trace: Trace, node: Node, loop: Loop, zero: Any) -> Any:

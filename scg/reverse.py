@@ -102,9 +102,7 @@ class Reverse:
                 self._add(self.adjoints, self.program.nodes[i], _merge(g))
         for i, g in self._step_back(body, flat).items():
             by_step = g.reshape(steps, -1, *g.shape[1:])
-            node = self.program.nodes[i]
-            for t in range(steps):
-                self._head(scan, loop, node, by_step[t], t)
+            self._head(scan, loop, self.program.nodes[i], by_step)
 
     def _through_time(
         self,
@@ -117,6 +115,7 @@ class Reverse:
         values = self.trace.values
         following = self._final_adjoints(scan)
         carries = {n.index: k for k, n in enumerate(loop.carries)}
+        left: dict[int, Any] = {}
         for t in range(self.trace.steps[loop.name] - 1, -1, -1):
             now = _Step(values, body, t)
             for source in (seeds, outputs):
@@ -129,7 +128,19 @@ class Reverse:
                 if i in carries and t > 0:
                     following[carries[i]] = g
                 else:
-                    self._head(scan, loop, self.program.nodes[i], g, t)
+                    self._gather(left, loop, i, g, t)
+        for i, by_step in left.items():
+            self._head(scan, loop, self.program.nodes[i], by_step)
+
+    def _gather(
+        self, left: dict[int, Any], loop: Loop, head: int, g: Any, t: int
+    ) -> None:
+        """Keep what one step leaves at a head: slices step by step, others summed."""
+        if any(n.index == head for n in loop.slices):
+            zeros = (loop.length or 0, *g.shape)
+            left.setdefault(head, np.zeros(zeros, g.dtype))[t] = g
+        else:
+            left[head] = left[head] + g if head in left else g[None]
 
     def _step_back(self, body: list[Node], values: Any) -> dict[int, Any]:
         """Go backwards through a loop's body; return what is left at its heads."""
@@ -142,8 +153,12 @@ class Reverse:
             if n.index in self.adjoints
         }
 
-    def _head(self, scan: Node, loop: Loop, head: Node, g: Any, t: int) -> None:
-        """Hand the adjoint of a loop's head to the node outside that feeds it."""
+    def _head(self, scan: Node, loop: Loop, head: Node, by_step: Any) -> None:
+        """Hand the adjoints of a loop's head to the node outside that feeds it.
+
+        A carry comes in at the first step, a slice's steps lie along an axis of what
+        is scanned, and a captured value is the same at every step.
+        """
         # By index: == on nodes builds graph.
         heads = [*loop.carries, *loop.slices, *loop.captured.values()]
         positions = {n.index: k for k, n in enumerate(heads)}
@@ -153,19 +168,17 @@ class Reverse:
         outer = scan.inputs[position]
         if outer.index not in self.program.flow.carrying:
             return
-        is_slice = len(loop.carries) <= position < len(loop.carries) + len(loop.slices)
-        if position < len(loop.carries) and t > 0:
-            return
-        g = self._unaligned(outer, g, self.program.plates[scan.index])
-        if is_slice:
-            full = (
-                np.zeros((*g.shape[:1], loop.length or 0, *g.shape[1:]), g.dtype)
-                if (outer.has_rows)
-                else np.zeros((loop.length or 0, *g.shape), g.dtype)
-            )
-            full[(slice(None), t) if outer.has_rows else t] = g
-            g = full
-        self._add(self.adjoints, outer, g)
+        if position < len(loop.carries):
+            g = by_step[0]
+        elif position < len(loop.carries) + len(loop.slices):
+            g = np.moveaxis(by_step, 0, 1)
+        else:
+            g = by_step.sum(axis=0)
+        self._add(
+            self.adjoints,
+            outer,
+            self._unaligned(outer, g, self.program.plates[scan.index]),
+        )
 
     def _unaligned(self, outer: Node, g: Any, have: tuple[int, ...]) -> Any:
         if not outer.has_rows:
