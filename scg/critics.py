@@ -28,16 +28,19 @@ class GAE(AbstractCritic):
     .. math:: \delta_t = c_t + \gamma V_{t+1} - V_t, \qquad
               A_t = \sum_{k \ge 0} (\gamma\lambda)^k \delta_{t+k}
 
-    Where an episode is terminated, or credit ends at a boundary, the next value is 0;
-    after the loop's last step it is that of the last carry. A truncated episode is an
-    error, since the value of its final observation is not computed. The value is fitted
-    to ``A + V``. With ``lam=1`` it is the sampled return, bootstrapped at the loop's
-    end.
+    Where an episode is terminated, or credit ends at a boundary, the next value is 0.
+    Where it is truncated, it is the value of the episode's own last observation: the
+    value node is evaluated on the carry as it would have been, had the environment not
+    started anew. After the loop's last step it is that of the last carry. The value is
+    fitted to ``A + V``. With ``lam=1`` that is the sampled return, and what the value
+    expects from where the episode was cut off.
 
     Parameters
     ----------
     value : str
-        The name given to `Graph.value`; a function of the step's carry.
+        The name given to `Graph.value`; a function of the step's carry. One that needs
+        a sample drawn before it in the step, a scanned input or, in a carry, a sample
+        drawn after the observation cannot be evaluated, which is an error.
     lam : float
         ``λ``, in [0, 1].
     weight : float

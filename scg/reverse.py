@@ -137,8 +137,9 @@ class Reverse:
     ) -> None:
         """Keep what one step leaves at a head: slices step by step, others summed."""
         if any(n.index == head for n in loop.slices):
-            zeros = (loop.length or 0, *g.shape)
-            left.setdefault(head, np.zeros(zeros, g.dtype))[t] = g
+            if head not in left:
+                left[head] = np.zeros((loop.length or 0, *g.shape), g.dtype)
+            left[head][t] = g
         else:
             left[head] = left[head] + g if head in left else g[None]
 

@@ -21,6 +21,11 @@ class LearnedBaseline(AbstractBaseline):
     value's computation meets nodes that costs or samples also depend on; with `shared`
     it goes on, and what is shared is then trained for both (*biased*).
 
+    In a loop, V is fitted to what `boundary` lets count: the costs up to where an
+    episode was terminated *or truncated*, and up to the loop's end. It is subtracted,
+    never added, so that a V that is wrong for that reason raises variance, not bias;
+    `GAE` (with ``lam=1`` for whole returns) goes on with V where an episode was cut.
+
     Parameters
     ----------
     value : str

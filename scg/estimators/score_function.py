@@ -40,7 +40,7 @@ class ScoreFunction(AbstractEstimator):
         where that node is true (*biased*); None never ends it. With "episode" the
         gradient is that of each episode's own cost: what an ending changes for the
         episodes after it in the loop, and what other carries take across it, is left
-        out.
+        out. A truncated episode's cost is what was seen of it, unless a critic goes on.
     critic : AbstractCritic, optional
         Replaces ``Q̂ - b`` by an advantage that bootstraps from a value node. *Biased*
         while the value is wrong.
