@@ -58,7 +58,7 @@ def generalised(  # noqa: PLR0913 - what GAE is made of
     ahead = np.concatenate([v[1:], _at_the_end(program, trace, loop, value)[None]])
     if keep is not None:
         ahead *= keep
-        steps, rows = _truncated(program, trace, loop, boundary)
+        steps, rows = _truncated(program, trace, value, boundary)
         if len(steps):
             ahead[steps, rows] = _at_finals(program, trace, loop, value, (steps, rows))
     advantage = generalised_advantage(cost, v, ahead, discount, critic.lam, keep)
@@ -66,16 +66,19 @@ def generalised(  # noqa: PLR0913 - what GAE is made of
 
 
 def _truncated(
-    program: Program, trace: Trace, loop: Loop, boundary: str | None
+    program: Program, trace: Trace, value: Node, boundary: str | None
 ) -> tuple[Any, Any]:
     """Return the steps and rows where a truncation alone ended credit."""
+    loop = value.loop
     ends = [e for i, e in trace.ends.items() if program.nodes[i].loop is loop]
-    if not ends:
+    if loop is None or not ends:
         return (), ()
     cut = np.any([e.truncated for e in ends], axis=0)
     cut &= ~np.any([e.terminated for e in ends], axis=0)
     if boundary not in {None, "episode"}:
         cut &= ~trace[boundary or ""].astype(bool)
+    if loop.until is not None:  # a row that stops is not cut off
+        cut &= ~trace.values[loop.until.index] & trace.still(value)
     steps, rows = np.nonzero(cut)
     return steps, rows
 

@@ -172,7 +172,7 @@ class Reverse:
         if position < len(loop.carries):
             g = by_step[0]
         elif position < len(loop.carries) + len(loop.slices):
-            g = np.moveaxis(by_step, 0, 1)
+            g = np.moveaxis(_filled(by_step, loop.length or 0), 0, 1)
         else:
             g = by_step.sum(axis=0)
         self._add(
@@ -358,6 +358,14 @@ def _shared(program: Program, value: Node) -> frozenset[int]:
     for node in (*program.costs, *(program.nodes[i] for i in program.estimators)):
         found |= program.influence.ancestors(node.index)
     return frozenset(found - {value.index})
+
+
+def _filled(by_step: Any, length: int) -> Any:
+    """Add zeros for the steps that a loop did not come to."""
+    missing = length - len(by_step)
+    if not missing:
+        return by_step
+    return np.pad(by_step, [(0, missing), *[(0, 0)] * (by_step.ndim - 1)])
 
 
 def _merge(g: Any) -> Any:

@@ -35,11 +35,11 @@ class Episodes:
         return self.count, reward, over, cut, {"final_obs": last}
 
 
-def acting(estimator, *, truncate=False, length=14):
+def acting(estimator, *, truncate=False, length=14, until=None, seed=3):
     """Run a policy over such episodes; return its program, trace and credit."""
     graph = scg.Graph()
     theta = graph.param("theta", 0.2)
-    world = scg.Environment(Episodes(truncate=truncate), seed=3)
+    world = scg.Environment(Episodes(truncate=truncate), seed=seed)
     big = scg.black_box(lambda r: r > 1.2, (), bool)
 
     def step(count):
@@ -50,7 +50,7 @@ def acting(estimator, *, truncate=False, length=14):
         graph.cost("loss", -reward)
         return count
 
-    last, _ = graph.scan(step, world.reset(), length=length)
+    last, _ = graph.scan(step, world.reset(), length=length, until=until)
     graph.rename("last", last)
     program = Program(graph.store, {"a": estimator})
     params = graph.init(np.random.default_rng(0))

@@ -103,6 +103,32 @@ def test_a_random_pathwise_scan_is_the_derivative_with_noise_held(seed):
         assert np.allclose(value, exact[name], atol=1e-6)
 
 
+def test_scanned_inputs_have_no_gradient_past_the_step_where_all_rows_stop():
+    graph = scg.Graph()
+    a, b = graph.param("a", 0.7), graph.param("b", 0.2)
+    xs = graph.input("xs", shape=(6,))
+
+    def step(h, x):
+        graph.cost("loss", np.sin(x) * h)
+        graph.rename("over", scg.stop_gradient(x) > 1.0)
+        return h + b * x
+
+    graph.scan(step, graph.input("h"), xs=np.tanh(a) * xs**2, until="over")
+    compiled = scg.compile(graph)
+    inputs = {"xs": np.array([[0.3, 1.1, 1.9, 0.2, 4.0, 1.0]] * 2), "h": np.ones(2)}
+    inputs["xs"][1, 1] = 2.0
+
+    def run(params):
+        return compiled(params, inputs, rng=np.random.default_rng(0))
+
+    params = {"a": np.array(0.7), "b": np.array(0.2)}
+    estimate = run(params)
+    assert estimate.trace["loss"].shape == (3, 2)
+    exact = finite_difference(lambda p: run(p).cost, params)
+    for name, value in exact.items():
+        assert estimate.gradient[name] == pytest.approx(value, abs=1e-8)
+
+
 @pytest.mark.parametrize("truncate", [False, True])
 @pytest.mark.parametrize("boundary", ["episode", "big", None])
 @pytest.mark.parametrize("discount", [1.0, 0.9])

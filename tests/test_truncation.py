@@ -54,6 +54,23 @@ def test_gae_equals_a_double_loop(lam, boundary, truncate):
     assert np.allclose(credit.target.target, expected + trace["v"])
 
 
+def test_a_row_that_stops_where_it_is_cut_has_no_value_to_come():
+    seen = np.zeros(3, bool)
+    for seed in range(20):
+        trace, credit, ends = acting(
+            gae(), truncate=True, length=25, until="big", seed=seed
+        )
+        (still,) = trace.alive.values()
+        big, after = trace["big"], next_value(trace, ends)
+        expected = gae_double_loop(
+            trace["loss"], trace["v"], after, ends, DISCOUNT, 0.7, cut=big
+        )
+        assert np.allclose(credit.advantage[still], expected[still], rtol=0, atol=1e-12)
+        kinds = (still & big, still & ~big, ~still)
+        seen |= [(ends.truncated & kind).any() for kind in kinds]
+    assert seen.all()
+
+
 def test_the_double_loop_tells_a_wrong_value_at_one_truncation():
     trace, credit, ends = acting(gae(), truncate=True)
     (t, row), *_ = np.argwhere(ends.truncated)
