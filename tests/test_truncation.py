@@ -5,6 +5,7 @@ import pytest
 from episodes import Episodes, acting, gae_double_loop, last_observations
 
 import scg
+from scg.bootstrap import _cells
 from scg.credit import assign
 from scg.forward import run
 from scg.program import Program
@@ -219,3 +220,13 @@ def test_a_value_of_a_sample_of_its_step_cannot_be_evaluated_after_the_last_one(
             estimators={"b": scg.ScoreFunction(critic=scg.GAE("v"))},
             rng=np.random.default_rng(0),
         )
+
+
+def test_steps_of_sparse_and_paired_values_are_picked_like_dense_ones():
+    sparse = pytest.importorskip("scipy.sparse")
+    dense = np.random.default_rng(0).integers(3, size=(4, 3, 5))
+    steps, rows = np.array([0, 2, 3]), np.array([1, 1, 0])
+    picked = _cells([sparse.csr_matrix(x) for x in dense], steps, rows)
+    assert (picked.toarray() == dense[steps, rows]).all()
+    first, second = _cells((dense, -dense), steps, rows)
+    assert (first == -second).all()
