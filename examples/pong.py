@@ -39,8 +39,7 @@ from scg.pictures import draw_curves, draw_images, write_film
 from scg.schedules import linear
 
 try:
-    from pong_court import Court
-    from scipy.sparse import csr_array
+    from pong_court import WINDOWS, Court, difference, sums
 except ImportError as error:
     sys.exit(f"{error}. Pong needs its extras: pip install -e '.[atari,train]'")
 
@@ -59,39 +58,8 @@ class Config:
     """Decisions of each between two updates, in the default recipe."""
     test_games: int = 20
     folder: str = "runs/pong"
-
-
-def windows() -> np.ndarray:
-    """Return 48 fixed sums over the court and over its mirror image: (6400, 96)."""
-    at = np.arange(80)
-    hats = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(-0.5, 80, 8)) / 8)
-    along = 4 * np.column_stack([(at - 39.5) / 40, hats])  # a ramp, eleven windows
-    # A paddle has 16 pixels, the ball 2: their sums are of one size.
-    left, right, middle = (at < 10) / 16, (at >= 70) / 16, (abs(at - 39.5) < 30) / 2
-    by_row = [along[:, None] * band[:, None] for band in (left, middle, right)]
-    by_column = along * middle[:, None]
-    sums = [np.broadcast_to(part, (80, 80, 12)) for part in (*by_row, by_column)]
-    one = np.concatenate(sums, axis=-1, dtype=np.float32)
-    return np.concatenate([one, one[::-1]], axis=-1).reshape(6400, 96)
-
-
-WINDOWS = windows()
-
-
-def sums(frames: np.ndarray) -> np.ndarray:
-    """Sum the present frame and its change under the windows, on both sides."""
-    flat = frames.reshape(-1, 6400)
-    starts = np.concatenate([[0], np.cumsum(np.count_nonzero(flat, axis=1))])
-    places = np.flatnonzero(flat) % 6400
-    pixels = csr_array((np.ones(len(places), np.float32), places, starts), flat.shape)
-    now, before = (pixels @ WINDOWS).reshape(-1, 2, 2, 48).swapaxes(0, 1)
-    return np.concatenate([now, 2 * (now - before)], axis=-1)
-
-
-def difference(frames: np.ndarray) -> csr_array:
-    """Return the change of the frame as sparse rows."""
-    change = frames[:, 0].astype(np.float32) - frames[:, 1]
-    return csr_array(change.reshape(-1, 6400))
+    resume: bool = True
+    """Go on from a checkpoint in the folder; if not, refuse a folder that has one."""
 
 
 def default_policy(graph: scg.Graph):
@@ -157,8 +125,8 @@ def build(config: Config, court: scg.Environment, length: int, until: str | None
     return graph
 
 
-def learner(config: Config, court: scg.Environment) -> tuple[dict, int]:
-    """Return the params at the start, what one step of training is, how many."""
+def learner(config: Config, court: scg.Environment):
+    """Return the graph, what one step of training is, and how many there are."""
     policy = scg.ScoreFunction(discount=0.99, boundary="point over", standardise=True)
     if config.recipe == "karpathy":
         graph = build(config, court, 200_000, until="ten games over")
@@ -200,6 +168,7 @@ def main(config: Config) -> float:
         checkpoint=folder / "checkpoints",
         log_dir=folder / "events",
         log_every=10,
+        resume=config.resume,
     )
     draw_curves(folder / "curve.png", run.history, "return", x="seconds")
     first = run.params["w1"].T[:40]
@@ -220,6 +189,8 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=Config.seed)
     parser.add_argument("--decisions", type=int, default=Config.decisions)
     parser.add_argument("--folder", default=Config.folder)
+    boolean = argparse.BooleanOptionalAction
+    parser.add_argument("--resume", action=boolean, default=Config.resume)
     parser.add_argument("--play", action="store_true", help="film a game, and leave")
     parser.add_argument("--test", action="store_true", help="play 20 games, and leave")
     options = vars(parser.parse_args())
