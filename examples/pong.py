@@ -5,19 +5,16 @@ pixels, on or off. A lost point costs 1, a won one -1, and credit ends where a p
 does. Actions are sticky (.25), a decision is held for four frames.
 
 ``default``: clipped surrogates (PPO). The present frame and its change are summed under
-fixed windows and ramps over three bands of the court, which makes 96 numbers; two
-hidden layers, averaged over the court and its mirror image, give three logits (stay,
-up, down) and a value. 32 games, acting and learning at the same time.
+fixed windows and ramps over three bands of the court: 96 numbers. Two hidden layers,
+averaged over the court and its mirror image, give three logits and a value. 32 games.
 
-``karpathy``: the recipe of "Deep Reinforcement Learning: Pong from Pixels" (2016), one
-game at a time, ten games a batch: difference frames, of which some thirty of 6,400
-entries are not zero and only these are multiplied; 200 ReLU units, one logit for UP,
-the plain score function with standardised returns, RMSProp. It needs about 10 million
-decisions to play evenly.
+``karpathy``: "Deep Reinforcement Learning: Pong from Pixels" (2016), game after game,
+ten a batch: sparse difference frames, 200 ReLU units, one logit for UP, score function
+with standardised returns, RMSProp. It needs about 10 million decisions to play evenly.
 
-``pip install -e '.[atari,train]'``; then ``python examples/pong.py`` learns, writes to
-``runs/pong``, goes on where it stopped, and ends with the mean score of 20 games.
-``python examples/pong.py --play`` films one. docs/results/pong.md has what came out.
+``python examples/pong.py`` learns, writes to ``runs/pong``, goes on where it stopped,
+and ends with the mean score of 20 games; ``--play`` films one. What came out is in
+docs/results/pong.md.
 """
 
 from __future__ import annotations
@@ -34,6 +31,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the emulator has the other
 import numpy as np
 
 import scg
+from scg.extras import require
 from scg.method import GradientStep
 from scg.pictures import draw_curves, draw_images, write_film
 from scg.schedules import linear
@@ -144,17 +142,20 @@ def learner(config: Config, court: scg.Environment):
     return graph, scg.Clipped(model, optimizer, entropy=0.004, ahead=True), num_steps
 
 
-def play(config: Config, params: dict, games: int, film: list | None = None):
-    """Play full games with samples of the policy; return their scores."""
+def score(config: Config, params: dict, games: int, film: list | None = None) -> float:
+    """Play full games with samples of the policy; return their mean score."""
     court = scg.Environment(Court(games, film), name="court", seed=1000 + config.seed)
     graph = build(config, court, 27_000, until="game over")
     rng = np.random.default_rng(config.seed)
     trace = scg.compile(graph).forward(params, rng=rng, lean=True)
-    return -trace["points lost"].sum(axis=0)
+    scores = sorted(-trace["points lost"].sum(axis=0).astype(int))
+    print(f"{games} games: mean {np.mean(scores):+.2f}, {[int(s) for s in scores]}")
+    return float(np.mean(scores))
 
 
 def main(config: Config) -> float:
     """Train, draw what was learnt, and return the mean score of some full games."""
+    require("matplotlib", extra="train")  # now, not when all is learnt
     folder = Path(config.folder)
     rows = 1 if config.recipe == "karpathy" else config.rows
     court = scg.Environment(Court(rows), name="court", seed=config.seed)
@@ -176,32 +177,27 @@ def main(config: Config) -> float:
         first = first[:, :48] @ WINDOWS[:, :48].T
     draw_images(folder / "weights.png", first.reshape(-1, 80, 80))
     if run.stopped != "finished":
-        return float(np.mean(court.returns[-20:]))
-    scores = play(config, run.params, config.test_games)
-    print(f"{len(scores)} games: mean {scores.mean():+.2f}, {sorted(scores)}")
-    return float(scores.mean())
+        return run.history[-1]["return"] if run.history else float("nan")
+    return score(config, run.params, config.test_games)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--recipe", choices=POLICIES, default=Config.recipe)
-    parser.add_argument("--seed", type=int, default=Config.seed)
-    parser.add_argument("--decisions", type=int, default=Config.decisions)
-    parser.add_argument("--folder", default=Config.folder)
-    boolean = argparse.BooleanOptionalAction
-    parser.add_argument("--resume", action=boolean, default=Config.resume)
+    for name, kind in (("seed", int), ("decisions", int), ("folder", str)):
+        parser.add_argument(f"--{name}", type=kind, default=getattr(Config, name))
+    parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--play", action="store_true", help="film a game, and leave")
     parser.add_argument("--test", action="store_true", help="play 20 games, and leave")
     options = vars(parser.parse_args())
-    filming, testing = options.pop("play"), options.pop("test")
+    film = [] if options.pop("play") else None
+    testing = options.pop("test")
     config = Config(**options)
-    if filming or testing:
+    if film is None and not testing:
+        main(config)
+    else:
         params = scg.load_params(Path(config.folder) / "checkpoints")
-        film = [] if filming else None
-        scores = play(config, params, 1 if filming else config.test_games, film)
-        print(f"{len(scores)} games: mean {scores.mean():+.2f}, {sorted(scores)}")
+        score(config, params, config.test_games if testing else 1, film)
         if film:
             write_film(Path(config.folder) / "game.gif", film, per_second=30)
-    else:
-        main(config)

@@ -34,6 +34,11 @@ class Ahead(Generic[T]):
         """Start a call, whose result the next `take` returns."""
         self._pending = _Call(call)
 
+    def wait(self) -> None:
+        """Wait for the call that runs, if any, and leave its result to `take`."""
+        if self._pending is not None:
+            self._pending.wait()
+
     def take(self) -> T | None:
         """Wait for the call that runs and return its result; None if there is none.
 
@@ -58,8 +63,11 @@ class _Call(Generic[T]):
         except BaseException as error:
             self._error = error  # raised where the result is awaited
 
-    def result(self) -> T:
+    def wait(self) -> None:
         self._thread.join()
+
+    def result(self) -> T:
+        self.wait()
         if self._error is not None:
             raise self._error
         value: T = self._value

@@ -168,6 +168,13 @@ class Clipped(AbstractMethod):
         metrics |= batch.explained_variance()
         return params, optimizer_state, batch.state, metrics
 
+    def wait(self) -> None:
+        """Wait for the run that acts ahead, if there is one; the next update uses it.
+
+        Until then its environment is in use by another thread.
+        """
+        self._ahead.wait()
+
     def _run(self, params: Arrays, rng: np.random.Generator, step: int) -> Trace:
         """Return a run to learn from; with `ahead`, start the next one."""
         if not self.ahead:

@@ -65,8 +65,14 @@ def test_a_game_of_pong_is_filmed_to_its_end(pong, tmp_path):
     graph, _, _ = pong.learner(pong.Config(), court)
     film = []
     params = graph.init(np.random.default_rng(0))
-    (score,) = pong.play(pong.Config(), params, 1, film)
-    assert -21 <= score <= -10
+    assert -21 <= pong.score(pong.Config(), params, 1, film) <= -10
     assert len(film) > 700
     pong.write_film(tmp_path / "game.gif", film[:50])
     assert (tmp_path / "game.gif").stat().st_size > 1000
+
+
+def test_pong_says_which_extras_it_needs(pong, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ale_py", None)
+    monkeypatch.delitem(__import__("sys").modules, "pong_court")
+    with pytest.raises(SystemExit, match=r"pip install -e '\.\[atari,train\]'"):
+        load("pong", monkeypatch)
