@@ -62,19 +62,18 @@ class Config:
 
 def default_policy(graph: scg.Graph):
     """Write a network on window sums; return what decides on frames."""
-    sizes = [96, 128, 64, 4]
-    scales = [0.15, np.sqrt(2 / 128), 0.01]
-    weights, biases = [], []
-    for i, scale in enumerate(scales):
-        shape = sizes[i : i + 2]
-        initial = lambda rng, s=scale, n=shape: s * rng.normal(size=n)  # noqa: E731
-        weights.append(graph.param(f"w{i + 1}", initial))
-        biases.append(graph.param(f"b{i + 1}", np.zeros(shape[1], np.float32)))
+
+    def layer(i, rows, columns, scale):
+        w = graph.param(f"w{i}", lambda rng: scale * rng.normal(size=(rows, columns)))
+        return w, graph.param(f"b{i}", np.zeros(columns, np.float32))
+
+    layers = [layer(1, 96, 128, 0.15), layer(2, 128, 64, 0.125), layer(3, 64, 4, 0.01)]
 
     def network(x):
-        for w, b in zip(weights[:-1], biases[:-1], strict=True):
+        for w, b in layers[:-1]:
             x = np.maximum(x @ w + b, 0)
-        return x @ weights[-1] + biases[-1]
+        w, b = layers[-1]
+        return x @ w + b
 
     def decide(frames):
         x = scg.black_box(sums, (2, 96))(frames)
