@@ -20,6 +20,7 @@ from scg.errors import EstimatorError
 from scg.node import Loop, Node
 from scg.plates import SAMPLES
 from scg.program import Program
+from scg.reach import entry_mask, exit_mask, mixes
 from scg.returns import strided_sum
 from scg.trace import Trace
 
@@ -135,25 +136,20 @@ def _outside(program: Program, trace: Trace, node: Node) -> Any:
             continue
         value = trace.values[cost.index]
         if cost.loop is not None:
-            reached = program.influence.entry_sets(node, cost.loop)
-            value = sum(v for t, v in enumerate(value) if cost.index in reached.at(t))
-        plates = program.plates[cost.index]
-        if not cost.has_rows:
-            value = np.broadcast_to(value * len(total), total.shape)
-        elif _mixes(program, node, cost):
-            value = np.full_like(value, value.sum())
-        total = total + trace.layout.reduce(value, plates or here, here)
+            value = value[entry_mask(program, node, cost)].sum(axis=0)
+        if mixes(program, node, cost):
+            total = total + _of_all_rows(program, trace, cost, value)
+            continue
+        total = total + trace.layout.reduce(value, program.plates[cost.index], here)
     return total
 
 
-def _mixes(program: Program, node: Node, cost: Node) -> bool:
-    """Tell whether a path from the sample to the cost leads through other rows."""
-    return any(
-        m.index in program.influence.descendants(node.index)
-        and cost.index in program.influence.descendants(m.index)
-        for m in program.nodes
-        if m.spec.mixes_rows
-    )
+def _of_all_rows(program: Program, trace: Trace, cost: Node, value: Any) -> Any:
+    """Sum a cost over all rows and runs, for a sample whose row each of them reads."""
+    plates, layout = program.plates[cost.index], trace.layout
+    weighted = value * layout.weight(plates, plates) if cost.has_rows else value
+    total = weighted.sum() if cost.has_rows else layout.rows * weighted
+    return total * layout.sizes[SAMPLES]
 
 
 def _inside(
@@ -165,7 +161,7 @@ def _inside(
     steps = shape[0]
     inner = [c for c in program.costs if c.loop is loop]
     found = program.influence.descendants(node.index)
-    if any(c.index in found and _mixes(program, node, c) for c in program.costs):
+    if any(c.index in found and mixes(program, node, c) for c in program.costs):
         msg = (
             f"node {node.name!r} influences a cost through a node that mixes rows; "
             "inside "
@@ -204,11 +200,8 @@ def _shifted(x: Any, lag: int, discount: float, keep: Any) -> Any:
 
 def _beyond(program: Program, trace: Trace, node: Node, loop: Loop, zero: Any) -> Any:
     """Sum the costs after the loop, which its outputs and last carries lead to."""
-    sets = program.influence.lag_sets(node)
-    steps = len(zero)
     extra = zero.copy()
     found = program.influence.descendants(node.index)
-    scan = program.scans[loop.name]
     here = program.plates[node.index]
     for cost in program.costs:
         if cost.loop is loop or cost.index not in found:
@@ -216,30 +209,8 @@ def _beyond(program: Program, trace: Trace, node: Node, loop: Loop, zero: Any) -
         value = trace.values[cost.index]
         value = value.sum(axis=0) if cost.loop is not None else value
         value = trace.layout.reduce(value, program.plates[cost.index], here)
-        last = _sources(program, scan, loop.following, cost, stacked=False)
-        each = _sources(program, scan, loop.outputs, cost, stacked=True)
-        hit = False
-        for t in range(steps - 1, -1, -1):
-            lag = steps - 1 - t
-            now = sets.at(lag) | ({node.index} if lag == 0 else set())
-            hit = hit or bool(each & now)
-            if hit or last & now:
-                extra[t] += value
+        extra[exit_mask(program, node, cost)] += value
     return extra
-
-
-def _sources(
-    program: Program, scan: Node, sources: list[Node], cost: Node, *, stacked: bool
-) -> set[int]:
-    from_output = {
-        n.role.position  # type: ignore[attr-defined]
-        for n in program.nodes
-        if n.inputs
-        and n.inputs[0] is scan
-        and getattr(n.role, "stacked", None) is stacked
-        and (cost.index in program.influence.descendants(n.index))
-    }
-    return {n.index for i, n in enumerate(sources) if i in from_output}
 
 
 def _keep(program: Program, trace: Trace, node: Node, boundary: str | None) -> Any:
@@ -292,7 +263,9 @@ def _baseline(
         value = np.broadcast_to(value, q.shape).reshape(shape)
     prefix = f"{node.name}/"
     past = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-    inputs = BaselineInputs(q.reshape(shape), axis, len(lead), value, past, node.name)
+    joined = any(mixes(program, node, cost) for cost in program.costs)
+    row_axis = None if joined else len(lead)
+    inputs = BaselineInputs(q.reshape(shape), axis, row_axis, value, past, node.name)
     b, after = baseline(inputs)
     b = np.broadcast_to(b, shape).reshape(q.shape).astype(q.dtype, copy=False)
     return b, {prefix + k: v for k, v in after.items()}

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from scg.array_like import AbstractArray, refuse_writing
-from scg.errors import GraphError
-from scg.inference import Spec, dummies_of, infer_call
+from scg.errors import GraphError, ShapeError
+from scg.inference import Spec, describe, dummies_of, infer_call
 from scg.operation import Kind, Operation, capture
 from scg.roles import Call
 
@@ -90,6 +90,13 @@ def call(  # noqa: PLR0913 - a call, and what is known of it by keyword
             [dummies_of(node) for node in nodes],
             mixes_rows=mixes_rows,
         )
+    if loop is not None and not spec.has_rows:
+        msg = (
+            f"{operation.name}: expected a value with rows inside the scan "
+            f"{loop.name!r}, got {describe(spec)}. Repeat it for each row: "
+            "np.broadcast_to(..., rows.shape) in the function."
+        )
+        raise ShapeError(msg)
     return store.add(
         Call(operation), nodes, spec, name=name, stem=operation.name, loop=loop
     )

@@ -75,10 +75,17 @@ class Program:
         return merge(*(self.plates[p.index] for p in node.inputs))
 
     def recurrent(self, loop: Loop, needed: frozenset[int]) -> bool:
-        """Tell whether gradient crosses from one step of a loop to the one before."""
-        return any(
+        """Tell whether a loop must go back step by step.
+
+        It must where gradient crosses from one step to the one before, and where a
+        node mixes rows, for which time cannot be folded into them.
+        """
+        crosses = any(
             head.index in needed and after.index in self.flow.carrying
             for head, after in zip(loop.carries, loop.following, strict=True)
+        )
+        return crosses or any(
+            n.spec.mixes_rows and n.index in needed for n in self.bodies[loop.name]
         )
 
     def _place(self, node: Node) -> None:

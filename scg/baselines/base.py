@@ -21,8 +21,9 @@ class BaselineInputs:
     plate_axis : int or None
         The axis of `cost` along which draws are exchangeable: the node's own branches,
         else the samples of the run.
-    row_axis : int
-        0, or 1 inside a loop.
+    row_axis : int or None
+        0, or 1 inside a loop; None where a node mixes rows, so that the costs of one
+        row or run depend on the draws of others.
     value : array or None
         The value node that the baseline reads, of the shape of `cost`.
     state : mapping of str to array
@@ -33,7 +34,7 @@ class BaselineInputs:
 
     cost: Any
     plate_axis: int | None
-    row_axis: int
+    row_axis: int | None
     value: Any
     state: Mapping[str, Any]
     name: str

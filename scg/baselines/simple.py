@@ -51,7 +51,7 @@ class BatchMean(AbstractBaseline):
     Raises
     ------
     BaselineError
-        With a single row.
+        With a single row, or where a node mixes rows, so that they are not independent.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class LeaveOneOut(AbstractBaseline):
     Raises
     ------
     BaselineError
-        When there is one draw only.
+        When there is one draw only, or where a node mixes rows.
 
     References
     ----------
@@ -192,6 +192,13 @@ class MovingAverage(AbstractBaseline):
 def _others(
     inputs: BaselineInputs, axis: int | None, who: str, what: str, way_out: str
 ) -> Any:
+    if inputs.row_axis is None:
+        msg = (
+            f"node {inputs.name!r}: {who} expected {what} whose costs depend on no "
+            "draw but their own, got costs downstream of a node that mixes rows. Use "
+            "MovingAverage, LearnedBaseline or NoBaseline."
+        )
+        raise BaselineError(msg)
     count = 1 if axis is None else inputs.cost.shape[axis]
     if axis is None or count < 2:
         msg = (
