@@ -2,7 +2,8 @@
 
 autograd traces a program anew each time it runs. The graph is known beforehand, so
 tracing is not needed: this module looks the rule of each operation up once and applies
-it to recorded arrays. It is the only module that touches autograd's registry.
+it to recorded arrays. With `scg.traceable`, which autograd can trace instead, it is all
+that touches autograd's registry.
 
 The way down for an operation is the first of: a rule of our own (`RULES`, where
 autograd's rule overflows, is slow, or does not know sparse arrays; a table of kernels
@@ -33,6 +34,7 @@ from autograd.tracer import (
 from scg.composed import COMPOSED
 from scg.functions import Function, stop_gradient
 from scg.operation import Operation, Slot
+from scg.traceable import traceable
 
 __all__ = [
     "constant_part",
@@ -218,7 +220,7 @@ def _traced(
     inputs: Sequence[Any],
     rows: int | None,
 ) -> Any:
-    version = _boxed_version(operation)
+    version = traceable(operation)
 
     def call(x: Any) -> Any:
         filled = list(inputs)
@@ -242,19 +244,6 @@ def _reverse(end: Any, g: Any) -> dict[Any, Any]:
         for parent, ingrad in zip(node.parents, node.vjp(outgrad[0]), strict=True):
             outgrads[parent] = add_outgrads(outgrads.get(parent), ingrad)
     return arrived
-
-
-def _boxed_version(operation: Operation) -> Callable[..., Any]:
-    """Return the function that takes autograd's boxes in place of NumPy's."""
-    function = operation.function
-    if operation.kind == "deterministic" or isinstance(function, Function):
-        return function
-    if function in COMPOSED:
-        return COMPOSED[function]
-    by_name = getattr(anp, operation.name, None)
-    if callable(by_name) and not hasattr(by_name, "_is_autograd_primitive"):
-        return by_name
-    return trace_primitives_map.get(function, function)
 
 
 def _primitive(function: Any) -> Any:

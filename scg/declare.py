@@ -144,6 +144,7 @@ def rename(store: Store, name: str, node: Any) -> Node:
     store.named.pop(node.name)
     node.name, node.is_named = name, True
     store.named[name] = node
+    store.version += 1
     return node
 
 

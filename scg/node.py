@@ -58,7 +58,11 @@ class Loop:
 
 @dataclass(slots=True, eq=False)
 class Store:
-    """The nodes of one graph in the order they were made, which is topological."""
+    """The nodes of one graph in the order they were made, which is topological.
+
+    `version` counts the changes; `schedules` holds what was worked out for the last of
+    them, one entry for each choice of estimators.
+    """
 
     title: str
     declared_dtype: np.dtype[Any] | None = None
@@ -66,6 +70,8 @@ class Store:
     named: dict[str, Node] = field(default_factory=dict)
     loop: Loop | None = None
     fixed_by: str = ""
+    version: int = 0
+    schedules: list[Any] = field(default_factory=list)
 
     def float_dtype(
         self, who: str, wanted: np.dtype[Any] | None = None
@@ -112,6 +118,7 @@ class Store:
         )
         self.nodes.append(node)
         self.named[label] = node
+        self.version += 1
         return node
 
     def claim(self, name: Any) -> None:

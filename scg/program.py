@@ -19,7 +19,38 @@ from scg.node import Loop, Node, Scan, Store
 from scg.plates import SAMPLES, Plates, merge
 from scg.roles import Cost, Draw, Param, Value
 
-__all__ = ["Program"]
+__all__ = ["Program", "schedule"]
+
+# Comparing methods on one graph takes a few; more would only keep memory.
+_KEPT = 8
+
+
+def schedule(
+    store: Store, estimators: Mapping[str, AbstractEstimator] | None = None
+) -> Program:
+    """Return a graph's schedule, made once for equal estimators.
+
+    Adding or renaming a node makes it anew.
+
+    Examples
+    --------
+    >>> import scg
+    >>> graph = scg.Graph()
+    >>> theta = graph.param("theta", 0.0)
+    >>> b = graph.sample("b", scg.Bernoulli(logits=theta))
+    >>> loss = graph.cost("loss", b)
+    >>> first = schedule(graph.store, {"b": scg.Enumeration()})
+    >>> first is schedule(graph.store, {"b": scg.Enumeration()})
+    True
+    """
+    chosen = dict(estimators or {})
+    valid = [entry for entry in store.schedules if entry[0] == store.version]
+    for _, other, program in valid:
+        if other == chosen:
+            return program
+    program = Program(store, chosen)
+    store.schedules[:] = [*valid, (store.version, chosen, program)][-_KEPT:]
+    return program
 
 
 class Program:

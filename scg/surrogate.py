@@ -24,7 +24,7 @@ from scg.estimators import AbstractEstimator, Site
 from scg.forward import check_finite_costs, run
 from scg.graph import Graph
 from scg.node import Node
-from scg.program import Program
+from scg.program import Program, schedule
 from scg.reverse import Reverse
 from scg.roles import EnvironmentStep
 from scg.trace import Trace
@@ -166,7 +166,7 @@ def compile(
     >>> round(step({"theta": 0.0}, rng=np.random.default_rng(0)).cost, 12)
     0.2525
     """
-    return Compiled(Program(graph.store, estimators))
+    return Compiled(schedule(graph.store, estimators))
 
 
 def estimate_gradient(  # noqa: PLR0913 - what a run depends on, by keyword
@@ -182,6 +182,9 @@ def estimate_gradient(  # noqa: PLR0913 - what a run depends on, by keyword
     given: Arrays | None = None,
 ) -> Estimate:
     r"""Estimate the gradient of the expected cost.
+
+    What can be worked out before the first run is worked out once for a graph and its
+    estimators, until a node is added.
 
     .. math:: \nabla_\theta \mathbb E\Bigl[\sum_c c\Bigr]
 
@@ -263,7 +266,7 @@ def forward(  # noqa: PLR0913 - as `estimate_gradient`
     >>> scg.forward(graph, {"theta": 0.0}, rng=rng, rows=3)["b"].shape
     (3,)
     """
-    program = Program(graph.store, estimators)
+    program = schedule(graph.store, estimators)
     return run(
         program,
         params,
