@@ -55,6 +55,7 @@ from scg.functions import (
     stop_gradient,
 )
 from scg.graph import Graph
+from scg.higher_order import surrogate_loss
 from scg.node import Node
 from scg.optimizers import adam, rmsprop, sgd
 from scg.run_state import load_params
@@ -120,4 +121,5 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "softmax",
     "softplus",
     "stop_gradient",
+    "surrogate_loss",
 ]

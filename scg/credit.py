@@ -24,7 +24,7 @@ from scg.reach import entry_mask, exit_mask, mixes
 from scg.returns import strided_sum
 from scg.trace import Trace
 
-__all__ = ["Credit", "Target", "assign"]
+__all__ = ["Credit", "Target", "assign", "continues"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _credit(
     estimator = program.estimators[node.index]
     discount = getattr(estimator, "discount", 1.0)
     boundary = getattr(estimator, "boundary", "episode")
-    keep = _keep(program, trace, node, boundary)
+    keep = continues(program, trace, node, boundary)
     q = downstream_cost(program, trace, node, discount, keep)
     baseline = getattr(estimator, "baseline", None)
     critic = getattr(estimator, "critic", None)
@@ -213,7 +213,7 @@ def _beyond(program: Program, trace: Trace, node: Node, loop: Loop, zero: Any) -
     return extra
 
 
-def _keep(program: Program, trace: Trace, node: Node, boundary: str | None) -> Any:
+def continues(program: Program, trace: Trace, node: Node, boundary: str | None) -> Any:
     """Return 0 where credit ends after a step, else 1; None where it never ends."""
     if node.loop is None or boundary is None:
         return None

@@ -69,6 +69,9 @@ class Program:
             for node in self.nodes
             if isinstance(node.role, Draw)
         }
+        self.enumerated = frozenset(
+            i for i, e in self.estimators.items() if isinstance(e, Enumeration)
+        )
         self.influence = Influence(store)
         pathwise = [i for i, e in self.estimators.items() if isinstance(e, Pathwise)]
         self.flow = Flow(self.influence, pathwise)
@@ -128,7 +131,7 @@ class Program:
             plates = merge(plates, (SAMPLES,))
             estimator = self.estimators[node.index]
             n = estimator.branches(node.role.distribution, node.event_shape)
-            if n > 1 or isinstance(estimator, Enumeration):
+            if n > 1 or node.index in self.enumerated:
                 self.branching[node.index] = n
                 plates = merge(plates, (node.index,))
         if node.spec.mixes_rows and any(p != SAMPLES for p in plates):

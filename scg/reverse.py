@@ -20,7 +20,7 @@ from scg.program import Program
 from scg.roles import Call, Component, Draw, ScanOutput
 from scg.trace import Trace
 
-__all__ = ["Reverse"]
+__all__ = ["Flat", "Reverse", "Step"]
 
 
 class Reverse:
@@ -96,7 +96,7 @@ class Reverse:
         outputs: dict[int, Any],
     ) -> None:
         steps = self.trace.steps[loop.name]
-        flat = _Flat(self.trace.values, body, steps)
+        flat = Flat(self.trace.values, body, steps)
         for source in (seeds, outputs):
             for i, g in source.items():
                 self._add(self.adjoints, self.program.nodes[i], _merge(g))
@@ -117,7 +117,7 @@ class Reverse:
         carries = {n.index: k for k, n in enumerate(loop.carries)}
         left: dict[int, Any] = {}
         for t in range(self.trace.steps[loop.name] - 1, -1, -1):
-            now = _Step(values, body, t)
+            now = Step(values, body, t)
             for source in (seeds, outputs):
                 for i, g in source.items():
                     self._add(self.adjoints, self.program.nodes[i], g[t])
@@ -271,7 +271,7 @@ class Reverse:
     ) -> None:
         noise = (
             values.noise(self.trace, node)
-            if isinstance(values, _Step | _Flat)
+            if isinstance(values, Step | Flat)
             else (self.trace.noise[node.index])
         )
         inputs = [self._value(values, node, p) for p in node.inputs]
@@ -300,7 +300,7 @@ class Reverse:
         adjoints[node.index] = g if old is None else old + g
 
 
-class _Step:
+class Step:
     """The values of one step, seen through the indices of nodes."""
 
     def __init__(self, values: list[Any], body: list[Node], t: int) -> None:
@@ -322,7 +322,7 @@ class _Step:
         return trace.noise[node.index][self.t]
 
 
-class _Flat:
+class Flat:
     """The values of all steps, time folded into the rows."""
 
     def __init__(self, values: list[Any], body: list[Node], steps: int) -> None:

@@ -66,7 +66,8 @@ class Site:
 class AbstractEstimator(ABC):
     """How one stochastic node is drawn, and what it adds to the surrogate loss.
 
-    `lays_out` says that the values are not free: they come with weights or noise.
+    `lays_out` says that the values are not free: they come with weights or noise;
+    `any_order` that `scg.surrogate_loss` knows its form for every order of derivative.
 
     Examples
     --------
@@ -80,6 +81,7 @@ class AbstractEstimator(ABC):
     pathwise: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
     unbiased: ClassVar[bool] = True
+    any_order: ClassVar[bool] = False
     lays_out: ClassVar[bool] = False
     summary: ClassVar[str] = ""
 

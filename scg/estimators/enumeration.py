@@ -58,6 +58,7 @@ class Enumeration(AbstractEstimator):
     limit: int = 4096
 
     lays_out: ClassVar[bool] = True
+    any_order: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"log_prob", "support", "no loop"})
     summary: ClassVar[str] = "exact sum over a finite support"
 

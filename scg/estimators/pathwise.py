@@ -45,6 +45,7 @@ class Pathwise(AbstractEstimator):
 
     pathwise: ClassVar[bool] = True
     lays_out: ClassVar[bool] = True
+    any_order: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"reparameterisation"})
     summary: ClassVar[str] = "derivative of the draw with its noise held fixed"
 

@@ -80,6 +80,7 @@ class ScoreFunction(AbstractEstimator):
     critic: AbstractCritic | None = None
     standardise: bool = False
 
+    any_order: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"log_prob"})
     summary: ClassVar[str] = "score of the value times the costs it influences"
 
