@@ -13,6 +13,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from scg.credit import continues
+from scg.functions import keep
 from scg.live import Live
 from scg.node import Node
 from scg.program import Program
@@ -43,17 +44,24 @@ class Boxes:
         self.probabilities: dict[int, Any] = {}
         self.log_ratios: dict[int, Any] = {}
         for i in program.scored:
-            log_prob = live.log_prob(program.nodes[i])
+            node = program.nodes[i]
+            log_prob = live.log_prob(node)
             if i in program.enumerated:
                 self.probabilities[i] = anp.exp(log_prob)
             else:
-                self.log_ratios[i] = log_prob - past[i]
+                self.log_ratios[i] = self._counted(node, log_prob - past[i])
 
     def mean(self, node: Node, value: Any) -> Any:
         """Return the mean over rows of a value on a node's plates, time summed."""
         if not node.has_rows:
             return value
-        return anp.sum(value * self._weight(node)) / self.trace.layout.rows
+        total = anp.sum(self._counted(node, value) * self._weight(node))
+        return total / self.trace.layout.rows
+
+    def _counted(self, node: Node, value: Any) -> Any:
+        """Put 0 where a row of a loop had stopped."""
+        still = self.trace.still(node)
+        return value if still is None else keep(value, still)
 
     def around(self, draw: Node) -> tuple[Any, Any]:
         """Return the box of what influences a draw, without the draw and with it."""
@@ -118,7 +126,9 @@ class Boxes:
         """Bring a draw's log-ratio to the rows, and the steps, that it influences."""
         ratio = self.log_ratios[draw.index]
         if draw.loop is not None:
-            ratio = anp.sum(ratio[exit_mask(self.program, draw, target)], axis=0)
+            ratio = anp.sum(
+                ratio[exit_mask(self.program, draw, target, len(ratio))], axis=0
+            )
         if mixes(self.program, draw, target):
             rows = self._shape(target)[-1:]
             ratio = anp.sum(ratio) + np.zeros(rows, self._dtype(draw))
@@ -130,7 +140,8 @@ class Boxes:
             return ratio
         if draw.loop is not None:
             return ratio[None]
-        return entry_mask(self.program, draw, target)[:, None] * ratio[None]
+        steps = self.trace.steps[target.loop.name]
+        return entry_mask(self.program, draw, target, steps)[:, None] * ratio[None]
 
     def _credited(self, i: int, target: Node) -> Any:
         """Return which steps of a draw are credited with which of a node of its loop.
@@ -138,12 +149,13 @@ class Boxes:
         Shape (steps of `target`, steps of the draw), and rows where episodes end.
         """
         draw = self.program.nodes[i]
-        mask = lag_mask(self.program, draw, target)
+        steps = len(self.trace.values[i])
+        mask = lag_mask(self.program, draw, target, steps)
         boundary = getattr(self.program.estimators[i], "boundary", "episode")
-        keep = continues(self.program, self.trace, draw, boundary)
-        if keep is None or keep.all():
+        goes_on = continues(self.program, self.trace, draw, boundary)
+        if goes_on is None or goes_on.all():
             return mask
-        ends = np.cumsum(keep == 0, axis=0)
+        ends = np.cumsum(goes_on == 0, axis=0)
         before = np.concatenate([np.zeros_like(ends[:1]), ends[:-1]])
         return mask[:, :, None] & (before[:, None] == before[None])
 

@@ -55,7 +55,7 @@ def check(store: Store, estimators: Mapping[str, Any]) -> None:
     Raises
     ------
     GraphError
-        When there is no cost.
+        When there is no cost, or one reads what a loop with `until` ends with.
     UnknownNameError
         When an estimator, or what it reads, is named like no node.
     EstimatorError
@@ -89,6 +89,7 @@ def check(store: Store, estimators: Mapping[str, Any]) -> None:
             "be minimised: graph.cost(name, node)."
         )
         raise GraphError(msg)
+    _check_stops(routes)
     for index, choice in routes.choices.items():
         _check_needs(routes, store.nodes[index], choice)
         _check_boundary(routes, store.nodes[index], choice)
@@ -99,6 +100,27 @@ def check(store: Store, estimators: Mapping[str, Any]) -> None:
     for param in routes.params:
         if not routes.routes(param):
             raise _unreachable(routes, param)
+
+
+def _check_stops(routes: Routes) -> None:
+    """Refuse costs of what a loop ends with where its rows stop one by one.
+
+    A row that has stopped goes on, uncounted, until the last one stops.
+    """
+    for edge in routes.influence.edges:
+        loop, after = routes.nodes[edge.source].loop, routes.nodes[edge.target]
+        if loop is None or loop.until is None or after.loop is loop:
+            continue
+        below = routes.influence.descendants(after.index) | {after.index}
+        for cost in routes.costs:
+            if cost in below:
+                msg = (
+                    f"cost {routes.nodes[cost].name!r}: expected no value of the scan "
+                    f"{loop.name!r}, whose rows stop one by one where "
+                    f"{loop.until.name!r} is true, got {after.name!r}, which it ends "
+                    "with when the last one stops. Make it a cost of the step."
+                )
+                raise GraphError(msg)
 
 
 def _check_needs(routes: Routes, site: Node, choice: Choice) -> None:

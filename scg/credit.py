@@ -136,7 +136,7 @@ def _outside(program: Program, trace: Trace, node: Node) -> Any:
             continue
         value = trace.values[cost.index]
         if cost.loop is not None:
-            value = value[entry_mask(program, node, cost)].sum(axis=0)
+            value = value[entry_mask(program, node, cost, len(value))].sum(axis=0)
         if mixes(program, node, cost):
             total = total + _of_all_rows(program, trace, cost, value)
             continue
@@ -209,7 +209,7 @@ def _beyond(program: Program, trace: Trace, node: Node, loop: Loop, zero: Any) -
         value = trace.values[cost.index]
         value = value.sum(axis=0) if cost.loop is not None else value
         value = trace.layout.reduce(value, program.plates[cost.index], here)
-        extra[exit_mask(program, node, cost)] += value
+        extra[exit_mask(program, node, cost, len(zero))] += value
     return extra
 
 

@@ -157,7 +157,7 @@ class Live:
 
     def _at_once(self, loop: Loop, body: list[Node], heads: Mapping[int, Any]) -> None:
         """Compute a body whose steps do not pass gradient on, time in the rows."""
-        steps = loop.length or 0
+        steps = self.trace.steps[loop.name]
         whole = self.program.bodies[loop.name]
         recorded = Flat(self.trace.values, whole, steps)
         live: Values = ChainMap({}, self.values)
@@ -180,7 +180,7 @@ class Live:
         """Compute a body step after step."""
         kept: dict[int, list[Any]] = {n.index: [] for n in self._wanted(loop, body)}
         now = dict(heads)
-        for t in range(loop.length or 0):
+        for t in range(self.trace.steps[loop.name]):
             recorded = Step(self.trace.values, self.program.bodies[loop.name], t)
             live = self._step(loop, body, recorded, now)
             for i, values in kept.items():
@@ -259,7 +259,7 @@ def _leaf(node: Node, value: Any) -> Any:
 def _spread(loop: Loop, head: Node, value: Any, recorded: Any, steps: int) -> Any:
     """Give what enters a loop a row for each step and row, time outermost."""
     if head.index in {n.index for n in loop.slices}:
-        return _fold(anp.moveaxis(value, 1, 0))
+        return _fold(anp.moveaxis(value, 1, 0)[:steps])
     if head.index in _carried(loop):
         return anp.concatenate([value, recorded[len(value) :]])
     return value[np.tile(np.arange(len(value)), steps)]

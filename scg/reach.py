@@ -27,7 +27,7 @@ def mixes(program: Program, source: Node, target: Node) -> bool:
     )
 
 
-def lag_mask(program: Program, draw: Node, target: Node) -> Any:
+def lag_mask(program: Program, draw: Node, target: Node, steps: int) -> Any:
     """Tell which steps of a draw influence which steps of a node of the same loop.
 
     Returns
@@ -35,25 +35,23 @@ def lag_mask(program: Program, draw: Node, target: Node) -> Any:
     array of bool, shape (steps of `target`, steps of `draw`)
     """
     sets = program.influence.lag_sets(draw)
-    steps = _steps(draw)
     hit = np.array([target.index in sets.at(lag) for lag in range(steps)])
     lag = np.arange(steps)[:, None] - np.arange(steps)
     return (lag >= 0) & hit[np.maximum(lag, 0)]
 
 
-def entry_mask(program: Program, node: Node, target: Node) -> Any:
+def entry_mask(program: Program, node: Node, target: Node, steps: int) -> Any:
     """Tell which steps of a node in a loop one from outside of it influences."""
     assert target.loop is not None
     sets = program.influence.entry_sets(node, target.loop)
-    return np.array([target.index in sets.at(t) for t in range(_steps(target))])
+    return np.array([target.index in sets.at(t) for t in range(steps)])
 
 
-def exit_mask(program: Program, draw: Node, target: Node) -> Any:
+def exit_mask(program: Program, draw: Node, target: Node, steps: int) -> Any:
     """Tell which steps of a draw in a loop influence a node outside of it."""
     assert draw.loop is not None
     sets = program.influence.lag_sets(draw)
     each, last = _exits(program, draw.loop, target)
-    steps = _steps(draw)
     mask = np.zeros(steps, bool)
     hit = False
     for t in range(steps - 1, -1, -1):
@@ -78,8 +76,3 @@ def _exits(program: Program, loop: Loop, target: Node) -> tuple[set[int], set[in
         stacked = isinstance(after.role, ScanOutput) and after.role.stacked
         (each if stacked else last).add(source.index)
     return each, last
-
-
-def _steps(node: Node) -> int:
-    assert node.loop is not None
-    return node.loop.length or 0

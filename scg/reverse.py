@@ -319,6 +319,7 @@ class Step:
         )
 
     def noise(self, trace: Trace, node: Node) -> Any:
+        """Return the noise of a pathwise draw at this step."""
         return trace.noise[node.index][self.t]
 
 
@@ -349,6 +350,7 @@ class Flat:
         return _merge(value)
 
     def noise(self, trace: Trace, node: Node) -> Any:
+        """Return the noise of a pathwise draw at all steps."""
         return np.concatenate(trace.noise[node.index])
 
 

@@ -286,3 +286,20 @@ def test_a_large_graph_is_checked_quickly_and_without_recursion():
         h = graph.sample(f"z{i}", scg.Normal(mean=np.tanh(theta * h), scale=1.0))
     graph.cost("loss", h)
     graph.check({f"z{i}": scg.Pathwise() for i in range(0, 300, 2)})
+
+
+def test_a_cost_may_not_read_what_a_loop_ends_with_where_rows_stop_one_by_one():
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+
+    def step(total):
+        b = graph.sample("b", scg.Bernoulli(logits=theta))
+        graph.rename("over", b == 1)
+        graph.cost("steps", theta + b)
+        return total + b
+
+    last, _ = graph.scan(step, graph.input("x"), length=3, until="over")
+    graph.check()
+    graph.cost("last", last**2)
+    with pytest.raises(scg.GraphError, match="'over' is true"):
+        graph.check()

@@ -193,10 +193,10 @@ def test_masks_say_which_step_reaches_which():
     graph.cost("last", last)
     program = Program(graph.store, None)
     node = graph.__getitem__
-    assert lag_mask(program, node("z"), node("loss")).astype(int).tolist() == [
+    assert lag_mask(program, node("z"), node("loss"), 3).astype(int).tolist() == [
         [0, 0, 0],
         [1, 0, 0],
         [0, 1, 0],
     ]
-    assert entry_mask(program, node("first"), node("loss")).tolist() == [True, 0, 0]
-    assert exit_mask(program, node("z"), node("last")).tolist() == [0, 0, True]
+    assert entry_mask(program, node("first"), node("loss"), 3).tolist() == [True, 0, 0]
+    assert exit_mask(program, node("z"), node("last"), 3).tolist() == [0, 0, True]

@@ -207,3 +207,40 @@ def test_a_constant_cost_adds_nothing_to_a_discounted_hessian():
     loss = scg.surrogate_loss(graph, trace, estimators)
     for order in (1, 2, 3):
         assert derivative(loss, {"theta": 0.3}, order) == pytest.approx(0, abs=1e-12)
+
+
+def test_where_rows_stop_one_by_one_every_order_is_exact():
+    steps = 4
+    graph = scg.Graph()
+    theta, weight = graph.param("theta", 0.3), graph.input("weight")
+
+    def step(count):
+        b = graph.sample("b", scg.Bernoulli(logits=theta * (1 + count)))
+        graph.rename("over", b == 1)
+        graph.cost("steps", weight * (1 + theta**2 + count))
+        return count + 1
+
+    graph.scan(step, 0.0, length=steps, until="over")
+    given = np.array(list(np.ndindex((2,) * steps)), float).T
+    logits = 0.3 * np.arange(1, steps + 1)[:, None]
+    p = np.prod(1 / (1 + np.exp(-(2 * given - 1) * logits)), axis=0)
+    trace = scg.forward(
+        graph,
+        {"theta": 0.3},
+        {"weight": p * len(p)},
+        rng=np.random.default_rng(0),
+        given={"b": given},
+    )
+    loss = scg.surrogate_loss(graph, trace)
+
+    def exact(params):
+        total, here = 0.0, 1.0
+        for t in range(steps):
+            total = total + here * (1 + params["theta"] ** 2 + t)
+            here = here / (1 + anp.exp(params["theta"] * (1 + t)))
+        return total
+
+    for order in (0, 1, 2, 3):
+        found = derivative(loss, {"theta": 0.3}, order)
+        expected = derivative(exact, {"theta": 0.3}, order)
+        assert np.allclose(found, expected, atol=1e-9), order
