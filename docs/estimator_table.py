@@ -12,8 +12,8 @@ BEGIN, END = "<!-- estimators: begin -->\n", "<!-- estimators: end -->\n"
 def table() -> str:
     """Give the table, one line for each estimator that `scg` exports."""
     lines = [
-        "| estimator | what it is | what it needs | unbiased |",
-        "|---|---|---|---|",
+        "| estimator | what it is | what it needs | unbiased | any order |",
+        "|---|---|---|---|---|",
     ]
     lines += [_line(getattr(scg, name)) for name in scg.__all__ if _is_estimator(name)]
     return "\n".join(lines) + "\n"
@@ -41,6 +41,7 @@ def _line(estimator: type[scg.AbstractEstimator]) -> str:
         estimator.summary,
         ", ".join(sorted(estimator.needs)),
         "yes" if estimator.unbiased else "no",
+        "yes" if estimator.any_order else "no",
     )
     return f"| {' | '.join(cells)} |"
 
