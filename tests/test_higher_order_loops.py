@@ -3,7 +3,9 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd import grad, hessian
 from enumerated import Outcome, derivative, every_outcome, expected_cost
+from test_loops import build
 
 import scg
 
@@ -244,3 +246,98 @@ def test_where_rows_stop_one_by_one_every_order_is_exact():
         found = derivative(loss, {"theta": 0.3}, order)
         expected = derivative(exact, {"theta": 0.3}, order)
         assert np.allclose(found, expected, atol=1e-9), order
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_hessian_of_a_scan_is_that_of_its_python_loop(seed, recurrent):
+    rng = np.random.default_rng(seed)
+    params = {n: rng.normal() for n in "uvw"}
+    inputs = {"start": rng.normal(size=4), "xs": rng.normal(size=(4, 5))}
+    looped, unrolled = (build(seed, unroll, 5, recurrent) for unroll in (False, True))
+    trace = scg.forward(looped, params, inputs, rng=rng)
+    given = {"first": trace["first"]}
+    for name in "zy":
+        given |= {f"{name}{t}": trace[name][t] for t in range(5)}
+    other = scg.forward(unrolled, params, inputs, rng=rng, given=given)
+    one = derivative(scg.surrogate_loss(looped, trace), params, 2)
+    two = derivative(scg.surrogate_loss(unrolled, other), params, 2)
+    assert np.allclose(one, two, rtol=1e-9, atol=1e-9)
+
+
+def entered(unroll, recurrent):
+    """Let params enter a loop in every way, and two loops follow each other."""
+    graph = scg.Graph()
+    p, q = graph.param("p", 0.4), graph.param("q", -0.3)
+    x = graph.input("x")
+    table = np.array([1.0, -0.5, 0.7])
+    held = p * x
+    rows, shared = q * x[:, None] * table, p * table
+
+    def first(h, row, common, t=""):
+        z = graph.sample(f"z{t}", scg.Normal(mean=h * held + row, scale=np.exp(common)))
+        graph.cost(f"one{t}", np.sin(z) * common * row)
+        return (np.tanh(z * p + h) if recurrent else z), z * held
+
+    def second(h, t=""):
+        y = graph.sample(f"y{t}", scg.Bernoulli(logits=h * q))
+        graph.cost(f"two{t}", (y - p * h) ** 2)
+        return h * q + y
+
+    if unroll:
+        h, out = q * x, []
+        for t in range(3):
+            h, o = first(h, rows[:, t], shared[t], t)
+            out.append(o)
+        total = sum(out)
+        for t in range(2):
+            h = second(h, t)
+    else:
+        h, out = graph.scan(
+            lambda c, xs: first(c, *xs), q * x, xs=(rows, shared), name="1"
+        )
+        total = out.sum(axis=-1)
+        h, _ = graph.scan(second, h, length=2, name="2")
+    graph.cost("last", np.cos(h) * total)
+    return graph
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_params_enter_a_loop_in_every_way(recurrent):
+    params, rng = {"p": 0.4, "q": -0.3}, np.random.default_rng(0)
+    inputs = {"x": np.array([0.5, -1.2, 0.9])}
+    looped, unrolled = entered(False, recurrent), entered(True, recurrent)
+    estimate = scg.estimate_gradient(looped, params, inputs, rng=rng)
+    trace = estimate.trace
+    given = {f"z{t}": trace["z"][t] for t in range(3)}
+    given |= {f"y{t}": trace["y"][t] for t in range(2)}
+    other = scg.forward(unrolled, params, inputs, rng=rng, given=given)
+    one, two = scg.surrogate_loss(looped, trace), scg.surrogate_loss(unrolled, other)
+    gradient = [float(estimate.gradient[name]) for name in "pq"]
+    assert derivative(one, params, 1) == pytest.approx(gradient, rel=1e-12)
+    for order in (0, 1, 2, 3):
+        found, expected = (derivative(f, params, order) for f in (one, two))
+        assert np.allclose(found, expected, rtol=1e-9, atol=1e-9), order
+
+
+def test_sparse_observations_in_a_loop_of_float32():
+    sparse = pytest.importorskip("scipy.sparse")
+    graph = scg.Graph(dtype=np.float32)
+    w, xs = graph.param("w", np.full((3, 2), 0.1)), graph.input("xs", shape=(4, 3))
+    see = scg.black_box(sparse.csr_array, (3,), sparse=True)
+
+    def step(total, x):
+        logits = np.tanh(see(x) @ w)
+        z = graph.sample("z", scg.Bernoulli(logits=logits))
+        graph.cost("loss", (z.sum(axis=-1) - total) ** 2)
+        return total + z[:, 0]
+
+    graph.scan(step, 0.0, xs=xs)
+    rng = np.random.default_rng(0)
+    params, inputs = graph.init(rng), {"xs": rng.normal(size=(5, 4, 3))}
+    estimate = scg.estimate_gradient(graph, params, inputs, rng=rng)
+    loss = scg.surrogate_loss(graph, estimate.trace)
+    gradient = grad(loss)(params)["w"]
+    assert gradient.dtype == np.float32
+    assert np.allclose(gradient, estimate.gradient["w"], rtol=1e-4, atol=1e-5)
+    assert hessian(lambda w: loss({"w": w}))(params["w"]).shape == (3, 2, 3, 2)
