@@ -19,6 +19,7 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
+from autograd.builtins import tuple as boxed_tuple
 from autograd.core import VJPNode, add_outgrads, primitive_vjps
 from autograd.extend import vspace
 from autograd.numpy.numpy_boxes import ArrayBox
@@ -157,6 +158,8 @@ def trace_vjp(
         for root, argnum in zip(roots, argnums, strict=True):
             boxed[argnum] = new_box(inputs[argnum], level, root)
         end = function(*boxed)
+        if type(end) in {tuple, list}:
+            end = boxed_tuple(end)
     finally:
         trace_stack.top -= 1
     if not (isbox(end) and end._trace == level):

@@ -100,35 +100,6 @@ def test_other_rows_are_no_baseline_where_rows_are_mixed(baseline):
         )
 
 
-def centred(unroll):
-    graph = scg.Graph()
-    theta = graph.param("theta", LOGIT)
-    start, xs = graph.input("start"), graph.input("xs", shape=(3,))
-    centre = scg.deterministic(lambda v: v - anp.mean(v), rows=False)
-
-    def step(h, x, t=""):
-        graph.cost(f"loss{t}", (centre(x * theta) + x) ** 2)
-        return h + x
-
-    if unroll:
-        h = start
-        for t in range(3):
-            h = step(h, xs[:, t], t)
-    else:
-        graph.scan(step, start, xs=xs)
-    return graph
-
-
-def test_rows_are_mixed_within_a_step_of_a_loop_only():
-    rng = np.random.default_rng(0)
-    inputs = {"start": rng.normal(size=2), "xs": rng.normal(size=(2, 3))}
-    loop, unrolled = (
-        scg.estimate_gradient(centred(unroll), {"theta": LOGIT}, inputs, rng=rng)
-        for unroll in (False, True)
-    )
-    assert loop.gradient["theta"] == pytest.approx(unrolled.gradient["theta"])
-
-
 def test_a_value_inside_a_loop_has_rows():
     graph = scg.Graph()
     xs = graph.input("xs", shape=(3,))
@@ -200,3 +171,19 @@ def test_masks_say_which_step_reaches_which():
     ]
     assert entry_mask(program, node("first"), node("loss"), 3).tolist() == [True, 0, 0]
     assert exit_mask(program, node("z"), node("last"), 3).tolist() == [0, 0, True]
+
+
+def test_credit_through_rows_that_are_mixed_inside_a_loop_is_refused():
+    graph = scg.Graph()
+    theta = graph.param("theta", LOGIT)
+    centre = scg.deterministic(lambda v: v - anp.mean(v), rows=False)
+
+    def step(total):
+        b = graph.sample("b", scg.Bernoulli(logits=theta))
+        graph.cost("loss", centre(b) ** 2)
+        return total + b
+
+    graph.scan(step, 0.0, length=2)
+    rng = np.random.default_rng(0)
+    with pytest.raises(scg.EstimatorError, match="mixes rows"):
+        scg.estimate_gradient(graph, {"theta": LOGIT}, rng=rng, rows=2)

@@ -251,3 +251,28 @@ def test_branches_among_enumerated_nodes_have_the_right_hessian(seed):
         p = joint_probability(trace, graph, [names[1]], step)
         losses.append((p, scg.surrogate_loss(graph, trace, estimators)))
     assert_every_order(write, params, names, lambda x: sum(p * f(x) for p, f in losses))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_parts_of_a_function_and_costs_of_params_alone_are_live(inside):
+    graph = scg.Graph()
+    theta, x = graph.param("theta", 0.4), graph.input("x", shape=(3,))
+    pair = scg.deterministic(lambda v, t: (anp.sin(v * t), anp.cos(v) + t))
+
+    def step(total, v):
+        up, down = pair(v, theta)
+        b = graph.sample("b", scg.Bernoulli(logits=up))
+        graph.cost("loss", (b - down) ** 2)
+        graph.cost("penalty", theta**2)
+        return total + b
+
+    if inside:
+        graph.scan(step, 0.0, xs=x)
+    else:
+        step(0.0, x[:, 0])
+    inputs = {"x": np.random.default_rng(0).normal(size=(4, 3))}
+    estimate, loss = both(graph, {"theta": 0.4}, {}, inputs=inputs, samples=2)
+    assert_agree(estimate, loss, {"theta": 0.4})
+    second = grad(grad(lambda t: loss({"theta": t})))(0.4)
+    slope = grad(lambda t: loss({"theta": t}))
+    assert second == pytest.approx((slope(0.40001) - slope(0.39999)) / 2e-5, rel=1e-6)
