@@ -81,7 +81,7 @@ def surrogate_loss(
     EstimatorError
         When an estimator has no form for every order (a critic, standardised
         advantages, one of your own that does not say so), or the run was made with
-        other estimators.
+        other estimators, or lean.
 
     References
     ----------
@@ -167,6 +167,9 @@ def _check_run(program: Program, trace: Trace) -> None:
     )
     if not alike:
         msg = "surrogate_loss: expected a run of this graph as it is, got another's."
+        raise EstimatorError(msg)
+    if any(trace.values[i] is None for i in program.recorded):
+        msg = "surrogate_loss: expected a run with all it needs, got a lean one."
         raise EstimatorError(msg)
     for i in program.estimators:
         if not _drawn_alike(program, trace, i):

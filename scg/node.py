@@ -168,6 +168,7 @@ class Store:
     def _forget(self, start: int) -> None:
         """Take back the nodes from number `start` on."""
         del self.nodes[start:]
+        self.version += 1
         self.named = {k: n for k, n in self.named.items() if n.index < start}
 
     @contextmanager

@@ -10,8 +10,9 @@ from enumerated import (
     expected_surrogate,
     graph_of,
 )
+from episodes import Episodes
 from oracles import joint_probability
-from test_loops import Episodes, build
+from test_loops import build
 from test_surrogate import random_model
 
 import scg

@@ -197,3 +197,19 @@ def test_the_loss_takes_the_params_of_the_graph_only(params, error):
     trace = scg.forward(graph, {"theta": 0.1}, rng=np.random.default_rng(0))
     with pytest.raises(error):
         scg.surrogate_loss(graph, trace)(params)
+
+
+def test_a_lean_run_is_refused():
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.1)
+
+    def step(total):
+        b = graph.sample("b", scg.Bernoulli(logits=theta * total))
+        graph.cost("loss", (total * theta + b) ** 2)
+        return total + 1
+
+    graph.scan(step, 0.0, length=2)
+    rng = np.random.default_rng(0)
+    lean = scg.forward(graph, {"theta": 0.1}, rng=rng, lean=True)
+    with pytest.raises(scg.EstimatorError, match="lean"):
+        scg.surrogate_loss(graph, lean)
