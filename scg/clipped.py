@@ -15,6 +15,7 @@ import numpy as np
 
 from scg.ahead import Ahead
 from scg.autodiff import trace_vjp
+from scg.backward import backward, site_of
 from scg.clipping import global_norm
 from scg.credit import Credit, assign
 from scg.elementwise import Arrays, Optimizer
@@ -27,7 +28,7 @@ from scg.node import Node
 from scg.program import Program
 from scg.replay import Replay
 from scg.roles import Draw
-from scg.surrogate import Compiled, backward, mean_cost, recent_returns, site_of
+from scg.surrogate import Compiled, mean_cost, recent_returns
 from scg.trace import Trace
 
 __all__ = ["Clipped"]

@@ -11,34 +11,29 @@ says).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from scg.credit import Credit, Target, assign, cost_rows
-from scg.errors import NonFiniteError
-from scg.estimators import AbstractEstimator, Site
+from scg.backward import backward, site_of
+from scg.credit import Credit, assign, cost_rows
+from scg.estimators import AbstractEstimator
 from scg.forward import check_finite_costs, run
 from scg.graph import Graph
-from scg.node import Node
 from scg.program import Program, schedule
-from scg.reverse import Reverse
 from scg.roles import EnvironmentStep
 from scg.trace import Trace
 
 __all__ = [
     "Compiled",
     "Estimate",
-    "backward",
     "compile",
     "estimate_gradient",
     "forward",
     "mean_cost",
     "recent_returns",
-    "site_of",
 ]
 
 Arrays = Mapping[str, Any]
@@ -309,126 +304,8 @@ def recent_returns(program: Program) -> dict[str, float]:
     }
 
 
-def backward(
-    program: Program,
-    trace: Trace,
-    sites: Mapping[int, Mapping[str, Any]],
-    targets: Iterable[Target] = (),
-    seeds: Iterable[tuple[Node, Any]] = (),
-) -> dict[str, Any]:
-    """Take all that a surrogate loss consists of back to the params.
-
-    Parameters
-    ----------
-    program : Program
-    trace : Trace
-    sites : dict of int to dict of str to array
-        For each scored sample, the derivative by the parameters of its distribution.
-    targets : iterable of Target
-        What value nodes are fitted to.
-    seeds : iterable of (Node, array)
-        Further adjoints of nodes.
-
-    Returns
-    -------
-    dict of str to array
-        Like the params.
-
-    Raises
-    ------
-    NonFiniteError
-        When a param's gradient is NaN or infinite.
-    """
-    reverse = Reverse(program, trace)
-    for cost in program.costs:
-        if cost.index in program.flow.carrying:
-            reverse.seed(cost, _cost_seed(program, trace, cost))
-    for index, adjoints in sites.items():
-        reverse.seed_site(program.nodes[index], adjoints)
-    for node, adjoint in seeds:
-        reverse.seed(node, adjoint)
-    apart = [r for r in map(partial(_fit, reverse), targets) if r is not reverse]
-    arrived = reverse.run()
-    for private in apart:
-        for index, adjoint in private.run().items():
-            arrived[index] = arrived.get(index, 0) + adjoint
-    return {node.name: _finished(node, arrived) for node in program.params}
-
-
-def _fit(reverse: Reverse, target: Target) -> Reverse:
-    """Seed a value node's regression, in a pass of its own where params are kept apart.
-
-    What a value shares with the policy gets both gradients in one pass.
-    """
-    program, trace = reverse.program, reverse.trace
-    value = program.nodes[target.value]
-    where = reverse if target.shared else Reverse(program, trace, private=value)
-    error = trace.values[target.value] - target.target
-    where.seed(value, target.weight * error * _row_weight(program, trace, value))
-    return where
-
-
-def _finished(node: Node, arrived: Mapping[int, Any]) -> Any:
-    if node.index not in arrived:
-        return np.zeros(node.event_shape, node.dtype)
-    found = np.asarray(arrived[node.index], node.dtype)
-    if (
-        not np.isfinite(np.add.reduce(found, axis=None))
-        and not np.isfinite(found).all()
-    ):
-        msg = f"param {node.name!r}: its gradient is NaN or infinite."
-        raise NonFiniteError(msg)
-    return found
-
-
-def _row_weight(program: Program, trace: Trace, node: Node) -> Any:
-    """Return what a sum over rows needs to be a mean; 0 where a row has stopped."""
-    plates = program.plates[node.index]
-    weight = trace.layout.weight(plates, plates) / trace.layout.rows
-    still = trace.still(node)
-    return weight if still is None else weight * still
-
-
-def _cost_seed(program: Program, trace: Trace, cost: Node) -> Any:
-    if not cost.has_rows:
-        return np.ones((), cost.dtype)
-    weight = _row_weight(program, trace, cost)
-    shape = trace.values[cost.index].shape
-    return np.broadcast_to(weight, shape).astype(cost.dtype)
-
-
 def _adjoints(
     program: Program, trace: Trace, index: int, credit: Credit
 ) -> dict[str, Any]:
     site = site_of(program, trace, program.nodes[index], credit.cost, credit.advantage)
     return program.estimators[index].adjoints(site)
-
-
-def site_of(
-    program: Program, trace: Trace, node: Node, cost: Any, advantage: Any
-) -> Site:
-    """Return one sample as its estimator sees it, with time folded into the rows."""
-    role: Any = node.role
-    want = program.plates[node.index]
-    in_loop = node.loop is not None
-    inputs = []
-    for parent in node.inputs:
-        value = trace.values[parent.index]
-        if parent.has_rows and parent.loop is None and not in_loop:
-            value = trace.layout.align(value, program.plates[parent.index], want)
-        elif parent.loop is not None:
-            value = value.reshape(-1, *value.shape[2:])
-        inputs.append(value)
-    value = trace.values[node.index]
-    weight = _row_weight(program, trace, node)
-    if in_loop:
-        value = value.reshape(-1, *value.shape[2:])
-        weight = np.broadcast_to(weight, cost.shape).reshape(-1)
-    return Site(
-        node.name,
-        role.at(inputs),
-        value,
-        weight,
-        cost.reshape(-1),
-        advantage.reshape(-1),
-    )
