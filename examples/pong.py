@@ -48,12 +48,11 @@ class Config:
 
     recipe: str = "default"
     seed: int = 0
-    decisions: int = 6_000_000
+    decisions: int = 8_000_000
     """Of all games together; a batch of ten games counts as 10,000."""
     rows: int = 32
-    """Games side by side, in the default recipe."""
     length: int = 64
-    """Decisions of each between two updates, in the default recipe."""
+    """Games side by side, decisions of each between updates: the default recipe's."""
     test_games: int = 20
     folder: str = "runs/pong"
     resume: bool = True
@@ -138,15 +137,15 @@ def learner(config: Config, court: scg.Environment):
     optimizer = scg.chain(
         scg.clip_by_global_norm(0.5), scg.adam(linear(7e-4, 0.0, updates), epsilon=1e-5)
     )
-    return graph, scg.Clipped(model, optimizer, entropy=0.004, ahead=True), num_steps
+    entropy = linear(0.006, 0.0, num_steps)
+    return graph, scg.Clipped(model, optimizer, entropy=entropy, ahead=True), num_steps
 
 
 def score(config: Config, params: dict, games: int, film: list | None = None) -> float:
     """Play full games with samples of the policy; return their mean score."""
     court = scg.Environment(Court(games, film), name="court", seed=1000 + config.seed)
     graph = build(config, court, 27_000, until="game over")
-    rng = np.random.default_rng(config.seed)
-    trace = scg.compile(graph).forward(params, rng=rng, lean=True)
+    trace = scg.forward(graph, params, rng=np.random.default_rng(0), lean=True)
     scores = sorted(-trace["points lost"].sum(axis=0).astype(int))
     print(f"{games} games: mean {np.mean(scores):+.2f}, {[int(s) for s in scores]}")
     return float(np.mean(scores))

@@ -28,6 +28,7 @@ from scg.node import Node
 from scg.program import Program
 from scg.replay import Replay
 from scg.roles import Draw
+from scg.schedules import Schedule, as_schedule
 from scg.surrogate import Compiled, mean_cost, recent_returns
 from scg.trace import Trace
 
@@ -67,8 +68,9 @@ class Clipped(AbstractMethod):
         Decisions in a minibatch (rows, where whole rows are taken).
     clip : float
         ``ε``, above 0.
-    entropy : float
-        ``β``, the weight of the entropy, at least 0.
+    entropy : float or Schedule
+        ``β``, the weight of the entropy, at least 0; a schedule goes by the steps of
+        `fit`. One that ends at 0 lets the policy become as sure as it is right.
     ahead : bool
         Act with the params of the update before, in a second thread, while this one
         learns. Densities and values are computed anew before learning, so that only
@@ -109,7 +111,7 @@ class Clipped(AbstractMethod):
     epochs: int = 4
     batch_size: int = 256
     clip: float = 0.2
-    entropy: float = 0.0
+    entropy: float | Schedule = 0.0
     ahead: bool = False
     data: Data | None = None
     rows: int | None = None
@@ -120,12 +122,10 @@ class Clipped(AbstractMethod):
             if getattr(self, name) < 1:
                 msg = f"{name}: expected at least 1, got {getattr(self, name)!r}."
                 raise InputError(msg)
-        if not self.clip > 0 or not self.entropy >= 0:
-            msg = (
-                "clip, entropy: expected a number above 0 and one of at least 0, got "
-                f"{self.clip!r}, {self.entropy!r}."
-            )
+        if not self.clip > 0:
+            msg = f"clip: expected a number above 0, got {self.clip!r}."
             raise InputError(msg)
+        as_schedule(self.entropy)
         program = self.model.program
         for index in program.scored:
             estimator = program.estimators[index]
@@ -153,13 +153,12 @@ class Clipped(AbstractMethod):
         """Act, then learn from it in minibatches."""
         trace = self._run(params, rng, step)
         batch = _Batch(self.model.program, trace, params, state or {})
+        entropy = as_schedule(self.entropy)(step)
         seen = []
         for _ in range(self.epochs):
             order = rng.permutation(batch.replay.count)
             for cells in np.array_split(order, -(-len(order) // self.batch_size)):
-                gradient, figures = batch.gradient(
-                    params, cells, self.clip, self.entropy
-                )
+                gradient, figures = batch.gradient(params, cells, self.clip, entropy)
                 params, optimizer_state = self.optimizer.update(
                     gradient, optimizer_state, params, donate=True
                 )

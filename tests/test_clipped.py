@@ -169,8 +169,8 @@ def test_an_error_while_acting_ahead_is_raised():
     [
         ({"epochs": 0}, "epochs: expected at least 1, got 0"),
         ({"batch_size": 0}, "batch_size: expected at least 1"),
-        ({"clip": 0.0}, "clip, entropy"),
-        ({"entropy": -1.0}, "clip, entropy"),
+        ({"clip": 0.0}, "clip: expected a number above 0, got 0.0"),
+        ({"entropy": -1.0}, "expected .* got -1.0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, says):
@@ -187,3 +187,20 @@ def test_estimators_with_branches_are_refused(estimator):
     model = scg.compile(graph, {"b": estimator})
     with pytest.raises(scg.EstimatorError, match="node 'b': expected ScoreFunction"):
         scg.Clipped(model, scg.sgd(0.1))
+
+
+def test_a_schedule_of_the_entropy_goes_by_steps():
+    seen = []
+
+    def weight(step):
+        seen.append(step)
+        return 0.1 / (1 + step)
+
+    scheduled = train(ahead=False, num_steps=3, entropy=weight)
+    constant = train(ahead=False, num_steps=3, entropy=0.1)
+    assert seen == [0, 1, 2]
+    assert scheduled.history[0] == {
+        **constant.history[0],
+        "seconds": pytest.approx(scheduled.history[0]["seconds"]),
+    }
+    assert scheduled.history[2]["cost"] != constant.history[2]["cost"]
