@@ -13,8 +13,7 @@ ten a batch: sparse difference frames, 200 ReLU units, one logit for UP, score f
 with standardised returns, RMSProp. It needs about 10 million decisions to play evenly.
 
 ``python examples/pong.py`` learns, writes to ``runs/pong``, goes on where it stopped,
-and ends with the mean score of 20 games; ``--play`` films one. What came out is in
-docs/results/pong.md.
+and ends with the mean score of 20 games; ``--play`` films one (docs/results/pong.md).
 """
 
 from __future__ import annotations
