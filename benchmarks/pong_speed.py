@@ -1,6 +1,6 @@
 """Compare the decisions/s of Pong being learnt with those of its emulator alone.
 
-The emulator steps 32 games with random actions on all cores, and nothing else is done;
+The emulator steps 64 games with random actions on all cores, and nothing else is done;
 then the default recipe of ``examples/pong.py`` acts and learns; in turn, several times
 in one run. Prints a table with medians and the ratio.
 """
@@ -60,7 +60,7 @@ class Learning:
 def main(rounds: int, seconds: float) -> None:
     """Print the table."""
     rng = np.random.default_rng(0)
-    court = pong.Court(32)
+    court = pong.Court(pong.Config().rows)
     court.reset(seed=0)
     learning = Learning()
     learning(seconds / 4)

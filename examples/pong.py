@@ -6,7 +6,7 @@ does. Actions are sticky (.25), a decision is held for four frames.
 
 ``default``: clipped surrogates (PPO). The present frame and its change are summed under
 fixed windows and ramps over three bands of the court: 96 numbers. Two hidden layers,
-averaged over the court and its mirror image, give three logits and a value. 32 games.
+averaged over the court and its mirror image, give three logits and a value. 64 games.
 
 ``karpathy``: "Deep Reinforcement Learning: Pong from Pixels" (2016), game after game,
 ten a batch: sparse difference frames, 200 ReLU units, one logit for UP, score function
@@ -49,8 +49,8 @@ class Config:
     seed: int = 0
     decisions: int = 8_000_000
     """Of all games together; a batch of ten games counts as 10,000."""
-    rows: int = 32
-    length: int = 64
+    rows: int = 64
+    length: int = 32
     """Games side by side, decisions of each between updates: the default recipe's."""
     test_games: int = 20
     folder: str = "runs/pong"

@@ -39,7 +39,8 @@ def sources(
 ) -> frozenset[int]:
     """Return the nodes to record for the value of a truncated episode's last carry."""
     body = list(body)
-    if not observations(body):
+    seen = observations(body)
+    if not seen:
         return frozenset()
     needed = _above(value)
     changed = anew(influence, body)
@@ -51,7 +52,11 @@ def sources(
     ]
     while stack:
         node = stack.pop()
-        if node.index in changed:
+        if node.index in seen.values():
+            # The one that was cut off hands out its last observation; of several
+            # environments, the others' has to be there.
+            kept.update({node.index} if len(seen) > 1 else ())
+        elif node.index in changed:
             stack.extend(node.inputs)
         elif node.loop is loop and not isinstance(node.role, Captured):
             kept.add(node.index)

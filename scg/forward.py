@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,14 @@ class _Run:
     def compute(self, node: Node) -> Any:
         """Return the value of one node from those of its inputs."""
         return self.by_role[type(node.role)](node, node.role)
+
+    def _ready(self, node: Node) -> Callable[[], Any]:
+        """Prepare a node of a loop's body, where all rows are aligned."""
+        role, values, count = node.role, self.values, self._count(node)
+        if not isinstance(role, Call):
+            return partial(self.compute, node)
+        operation, sources = role.operation, [p.index for p in node.inputs]
+        return lambda: operation([values[i] for i in sources], count)
 
     def _table(self) -> Mapping[type[Role], Callable[[Node, Any], Any]]:
         return {
@@ -224,7 +233,7 @@ class _Run:
         }
         for inner, value in zip(loop.captured.values(), captured, strict=True):
             self.values[inner.index] = value
-        inside = [n for n in body if n.index not in heads]
+        todo = [(n.index, self._ready(n)) for n in body if n.index not in heads]
         record: dict[int, Any] = {}
         alive = [np.ones(count, bool)]
         assert loop.length is not None
@@ -234,8 +243,8 @@ class _Run:
                 (*loop.carries, *loop.slices), (*carries, *now), strict=True
             ):
                 self.values[head.index] = value
-            for inner in inside:
-                self.values[inner.index] = self.compute(inner)
+            for index, compute in todo:
+                self.values[index] = compute()
             self._record(body, record, loop.length)
             carries = [self.values[n.index] for n in loop.following]
             if self._stopped(loop, alive):
