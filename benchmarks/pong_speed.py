@@ -1,6 +1,6 @@
 """Compare the decisions/s of Pong being learnt with those of its emulator alone.
 
-The emulator steps 64 games with random actions on all cores, and nothing else is done;
+The emulator steps 32 games with random actions on all cores, and nothing else is done;
 then the default recipe of ``examples/pong.py`` acts and learns; in turn, several times
 in one run. Prints a table with medians and the ratio.
 """
@@ -37,8 +37,8 @@ class Learning:
 
     def __init__(self) -> None:
         self.config = pong.Config()
-        games = pong.Court(self.config.rows)
-        court = scg.Environment(games, name="court", seed=0)
+        courts = [pong.Court(self.config.rows // 2) for _ in range(2)]
+        court = scg.Environment(courts, name="court", seed=0)
         graph, self.method, _ = pong.learner(self.config, court)
         self.rng = np.random.default_rng(0)
         self.params = graph.init(self.rng)
@@ -60,7 +60,7 @@ class Learning:
 def main(rounds: int, seconds: float) -> None:
     """Print the table."""
     rng = np.random.default_rng(0)
-    court = pong.Court(pong.Config().rows)
+    court = pong.Court(pong.Config().rows, threads=2)
     court.reset(seed=0)
     learning = Learning()
     learning(seconds / 4)

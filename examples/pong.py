@@ -6,7 +6,7 @@ does. Actions are sticky (.25), a decision is held for four frames.
 
 ``default``: clipped surrogates (PPO). The present frame and its change are summed under
 fixed windows and ramps over three bands of the court: 96 numbers. Two hidden layers,
-averaged over the court and its mirror image, give three logits and a value. 64 games.
+averaged over the court and its mirror image, give three logits and a value. 32 games.
 
 ``karpathy``: "Deep Reinforcement Learning: Pong from Pixels" (2016), game after game,
 ten a batch: sparse difference frames, 200 ReLU units, one logit for UP, score function
@@ -47,10 +47,10 @@ class Config:
 
     recipe: str = "default"
     seed: int = 0
-    decisions: int = 8_000_000
+    decisions: int = 6_000_000
     """Of all games together; a batch of ten games counts as 10,000."""
-    rows: int = 64
-    length: int = 32
+    rows: int = 32
+    length: int = 64
     """Games side by side, decisions of each between updates: the default recipe's."""
     test_games: int = 20
     folder: str = "runs/pong"
@@ -136,13 +136,15 @@ def learner(config: Config, court: scg.Environment):
     optimizer = scg.chain(
         scg.clip_by_global_norm(0.5), scg.adam(linear(7e-4, 0.0, updates), epsilon=1e-5)
     )
-    entropy = linear(0.006, 0.0, num_steps)
+    entropy = linear(0.004, 0.0, num_steps)
     return graph, scg.Clipped(model, optimizer, entropy=entropy, ahead=True), num_steps
 
 
 def score(config: Config, params: dict, games: int, film: list | None = None) -> float:
     """Play full games with samples of the policy; return their mean score."""
-    court = scg.Environment(Court(games, film), name="court", seed=1000 + config.seed)
+    court = scg.Environment(
+        Court(games, film, threads=2), name="court", seed=1000 + config.seed
+    )
     graph = build(config, court, 27_000, until="game over")
     trace = scg.forward(graph, params, rng=np.random.default_rng(0), lean=True)
     scores = sorted(-trace["points lost"].sum(axis=0).astype(int))
@@ -154,8 +156,10 @@ def main(config: Config) -> float:
     """Train, draw what was learnt, and return the mean score of some full games."""
     require("matplotlib", extra="train")  # now, not when all is learnt
     folder = Path(config.folder)
-    rows = 1 if config.recipe == "karpathy" else config.rows
-    court = scg.Environment(Court(rows), name="court", seed=config.seed)
+    # In two halves: one is decided for while the other one is emulated.
+    halves = [1] if config.recipe == "karpathy" else [config.rows // 2] * 2
+    courts = [Court(games) for games in halves]
+    court = scg.Environment(courts, name="court", seed=config.seed)
     graph, method, num_steps = learner(config, court)
     rng = np.random.default_rng(config.seed)
     run = scg.fit(

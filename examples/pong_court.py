@@ -24,12 +24,12 @@ class Court:
     up, down. Frames as the emulator shows them are appended to `film`.
     """
 
-    def __init__(self, games: int, film: list | None = None) -> None:
+    def __init__(self, games: int, film: list | None = None, threads: int = 1) -> None:
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         self.games = AtariVectorEnv(
             "pong", games, img_height=210, img_width=160, stack_num=1, maxpool=False,
             frameskip=4, repeat_action_probability=0.25, reward_clipping=False,
-            noop_max=0, use_fire_reset=False, num_threads=min(games, 2),
+            noop_max=0, use_fire_reset=False, num_threads=threads,
             autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP,
         )  # fmt: skip
         self.num_envs, self.metadata = games, self.games.metadata

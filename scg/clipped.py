@@ -243,7 +243,8 @@ class _Batch:
         old = self.replay.pick(node, self.log_prob[node.index], cells)
         advantage = self.replay.pick(node, credit.advantage, cells)
         change = log_prob(now, node) - old
-        ratio = np.exp(change)
+        # A ratio beyond e²⁰ is clipped, or as good as infinite.
+        ratio = np.exp(np.minimum(change, 20))
         kept = ratio * advantage >= np.clip(ratio, 1 - clip, 1 + clip) * advantage
         figures = {
             "kl": float(np.mean(ratio - 1 - change)),

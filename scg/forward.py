@@ -29,12 +29,12 @@ from scg.roles import (
 )
 from scg.trace import Ends, Trace
 
-__all__ = ["run"]
+__all__ = ["run_part"]
 
 Arrays = Mapping[str, Any]
 
 
-def run(  # noqa: PLR0913 - what a run depends on, by keyword
+def run_part(  # noqa: PLR0913 - what a run depends on, by keyword
     program: Program,
     params: Arrays,
     inputs: Arrays | None,
@@ -44,9 +44,10 @@ def run(  # noqa: PLR0913 - what a run depends on, by keyword
     samples: int = 1,
     given: Arrays | None = None,
     lean: bool = False,
+    part: int = 0,
 ) -> Trace:
-    """Run a program once and record it; see `scg.forward`."""
-    this = _Run(program, params, inputs or {}, rng, rows, samples, given or {})
+    """Run a program on one part of its environments, and record it."""
+    this = _Run(program, params, inputs or {}, rng, rows, samples, given or {}, part)
     this.kept = program.observed if lean else program.recorded
     return this.all()
 
@@ -63,8 +64,10 @@ class _Run:
         rows: int | None,
         samples: int,
         given: Arrays,
+        part: int,
     ) -> None:
         self.program = program
+        self.part = part
         self.params = params
         self.inputs = inputs
         self.given = given
@@ -74,7 +77,7 @@ class _Run:
         _check_given(program, given)
         sizes = {SAMPLES: int(samples), **program.branching}
         self.layout = Layout(
-            _row_count(program, inputs, rows, samples), sizes, program.plates
+            _row_count(program, inputs, rows, samples, part), sizes, program.plates
         )
         self.layout.weights[SAMPLES] = 1.0 / samples
         self.values: list[Any] = [None] * len(program.nodes)
@@ -110,7 +113,7 @@ class _Run:
             Constant: lambda _, role: role.value,
             Cost: self._number,
             Draw: self._draw,
-            EnvironmentReset: lambda _, role: role.environment.current(),
+            EnvironmentReset: lambda _, role: self._simulator(role).current(),
             EnvironmentStep: self._step_environment,
             Input: self._leaf,
             Param: self._leaf,
@@ -206,9 +209,11 @@ class _Run:
         else:
             self.trace.noise.setdefault(node.index, []).append(noise)
 
+    def _simulator(self, role: EnvironmentReset | EnvironmentStep) -> Any:
+        return role.environment.parts[self.part]
+
     def _step_environment(self, node: Node, role: EnvironmentStep) -> Any:
-        environment = role.environment
-        outcome = environment.advance(self._inputs(node)[0])
+        outcome = self._simulator(role).advance(self._inputs(node)[0])
         ends = self.trace.ends.setdefault(node.index, Ends([], [], []))
         ends.terminated.append(outcome.terminated)
         ends.truncated.append(outcome.truncated)
@@ -358,13 +363,16 @@ def _check_given(program: Program, given: Arrays) -> None:
             raise InputError(msg)
 
 
-def _row_count(program: Program, inputs: Arrays, rows: int | None, samples: int) -> int:
+def _row_count(
+    program: Program, inputs: Arrays, rows: int | None, samples: int, part: int
+) -> int:
     found = {"rows": rows} if rows is not None else {}
     for name, value in inputs.items():
         found[name] = len(value) if np.ndim(value) else 0
     for node in program.nodes:
         if isinstance(node.role, EnvironmentReset | EnvironmentStep):
-            found[node.role.environment.name] = node.role.environment.num_rows
+            environment = node.role.environment
+            found[environment.name] = environment.parts[part].num_rows
             if samples != 1:
                 msg = f"samples={samples}: an environment's rows cannot be repeated."
                 raise InputError(msg)

@@ -6,7 +6,7 @@ import numpy as np
 
 import scg
 from scg.credit import assign
-from scg.forward import run
+from scg.parts import run
 from scg.program import Program
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import scg
 from scg.credit import assign
-from scg.forward import run
+from scg.parts import run
 from scg.program import Program
 from scg.reach import entry_mask, exit_mask, lag_mask
 

@@ -7,7 +7,7 @@ from oracles import finite_difference
 
 import scg
 from scg.credit import assign
-from scg.forward import run
+from scg.parts import run
 from scg.program import Program
 
 

@@ -65,6 +65,6 @@ def test_an_environment_whose_step_was_interrupted_refuses_further_use(
     env.step = lambda action: release.wait(60)
     world = scg.Environment(env, name="world", timeout=50)
     with pytest.raises(KeyboardInterrupt):
-        world.advance(np.zeros(2))
+        world.parts[0].advance(np.zeros(2))
     with pytest.raises(scg.SimulatorError, match="'world': its state is unknown since"):
-        world.advance(np.zeros(2))
+        world.parts[0].advance(np.zeros(2))

@@ -7,7 +7,7 @@ from episodes import Episodes, acting, gae_double_loop, last_observations
 import scg
 from scg.bootstrap import _cells
 from scg.credit import assign
-from scg.forward import run
+from scg.parts import run
 from scg.program import Program
 
 DISCOUNT = 0.9
