@@ -121,7 +121,7 @@ def build(config: Config, court: scg.Environment, length: int, until: str | None
 
 
 def learner(config: Config, court: scg.Environment):
-    """Return the graph, what one step of training is, and how many there are."""
+    """Return the graph, what a step of training is, and how many there are."""
     policy = scg.ScoreFunction(discount=0.99, boundary="point over", standardise=True)
     if config.recipe == "karpathy":
         graph = build(config, court, 200_000, until="ten games over")
@@ -158,20 +158,14 @@ def main(config: Config) -> float:
     folder = Path(config.folder)
     # In two halves: one is decided for while the other one is emulated.
     halves = [1] if config.recipe == "karpathy" else [config.rows // 2] * 2
-    courts = [Court(games) for games in halves]
-    court = scg.Environment(courts, name="court", seed=config.seed)
+    court = scg.Environment([*map(Court, halves)], name="court", seed=config.seed)
     graph, method, num_steps = learner(config, court)
     rng = np.random.default_rng(config.seed)
     run = scg.fit(
-        method,
-        graph.init(rng),
-        rng=rng,
-        num_steps=num_steps,
-        checkpoint=folder / "checkpoints",
-        log_dir=folder / "events",
-        log_every=10,
+        method, graph.init(rng), rng=rng, num_steps=num_steps, log_every=10,
+        checkpoint=folder / "checkpoints", log_dir=folder / "events",
         resume=config.resume,
-    )
+    )  # fmt: skip
     draw_curves(folder / "curve.png", run.history, "return", x="seconds")
     first = run.params["w1"].T[:40]
     if config.recipe == "default":  # what the units see of the present frame

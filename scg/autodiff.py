@@ -315,6 +315,8 @@ def _matmul(
     a, b = args
     if np.ndim(b) == 2 and len(a.shape) == 2:
         return g @ b.T if argnum == 0 else np.asarray(a.T @ g)
+    if hasattr(a, "tocsr"):
+        return np.asarray(a.T @ g)
     pull = primitive_vjps[anp.matmul]((argnum,), value, (a, b), kwargs)
     return next(iter(pull(g)))
 

@@ -1,1 +1,138 @@
+"""An environment of several parts: each runs as it would alone, and rows are joined."""
 
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from tiny_environment import TinyVectorEnv
+
+import scg
+
+LENGTH = 5
+
+
+class Counting(TinyVectorEnv):
+    """Ends an episode when its sum has passed 2; remembers the seed of its reset."""
+
+    def reset(self, seed=None):
+        self.seed = seed
+        return super().reset(seed)
+
+    def step(self, action):
+        observation, reward, *_ = super().step(action)
+        over = observation > 2
+        seen = observation.copy()
+        self.total = np.where(over, 0.0, observation)
+        return self.total, reward, over, np.zeros(2, bool), {"final_obs": seen}
+
+
+def build(vector_env, seed=None, **options):
+    graph = scg.Graph()
+    theta = graph.param("theta", np.array([0.3, -0.2]))
+    world = scg.Environment(vector_env, name="world", seed=seed)
+    sparse = scg.black_box(
+        lambda s: csr_array(np.stack([s, 1 - s], axis=1)), (2,), sparse=True
+    )
+
+    def step(state):
+        z = graph.sample("z", scg.Normal(mean=sparse(state) @ theta, scale=0.5))
+        b = graph.sample("b", scg.Bernoulli(logits=sparse(state) @ theta))
+        state, reward, over = world(b)
+        graph.rename("over", over)
+        graph.cost("pain", -reward + (z - 1.0) ** 2)
+        return state
+
+    last, _ = graph.scan(step, init=world.reset(), length=LENGTH, **options)
+    return graph, world, last
+
+
+ESTIMATORS = {"z": scg.Pathwise(), "b": scg.ScoreFunction()}
+PARAMS = {"theta": np.array([0.3, -0.2])}
+
+
+def make(vector_env, **options):
+    graph, world, last = build(vector_env, **options)
+    graph.cost("end", last * 1.0)
+    return scg.compile(graph, ESTIMATORS), world
+
+
+def children(rng, count):
+    return [np.random.default_rng(int(rng.integers(2**63))) for _ in range(count)]
+
+
+def test_each_part_runs_as_it_would_alone():
+    model, world = make([Counting(np.float64), Counting(np.float64)])
+    together = model(PARAMS, rng=np.random.default_rng(0))
+    alone = [
+        make(Counting(np.float64))[0](PARAMS, rng=rng)
+        for rng in children(np.random.default_rng(0), 2)
+    ]
+    assert together.trace.rows == 4
+    for name in ("z", "b", "pain", "over"):
+        rows = [part.trace[name] for part in alone]
+        np.testing.assert_array_equal(together.trace[name], np.concatenate(rows, 1))
+    ends = [part.trace["end"] for part in alone]
+    np.testing.assert_array_equal(together.trace["end"], np.concatenate(ends))
+    gradients = [part.gradient["theta"] for part in alone]
+    np.testing.assert_allclose(together.gradient["theta"], np.mean(gradients, axis=0))
+    assert np.abs(gradients[0] - gradients[1]).max() > 0.01
+    assert together.cost == pytest.approx(np.mean([part.cost for part in alone]))
+    assert world.num_rows == 4
+
+
+def test_parts_keep_their_state_and_their_own_seeds():
+    parts = [Counting(np.float64), Counting(np.float64)]
+    model, world = make(parts, seed=7)
+    rng = np.random.default_rng(1)
+    first, second = (model.forward(PARAMS, rng=rng) for _ in range(2))
+    assert [part.seed for part in parts] == [7, 9]
+    np.testing.assert_array_equal(second["world.reset:1"], first["end"])
+    ends = first["over"].sum() + second["over"].sum()
+    assert len(world.returns) == len(world.lengths) == ends > 0
+
+
+def test_a_run_of_parts_can_be_replayed():
+    model, _ = make([Counting(np.float64), Counting(np.float64)])
+    method = scg.Clipped(model, scg.adam(0.01), batch_size=4, entropy=0.01)
+    rng = np.random.default_rng(0)
+    params, *_, metrics = method.update(
+        {"theta": PARAMS["theta"].copy()}, method.init(PARAMS), None, rng=rng, step=0
+    )
+    assert np.abs(params["theta"] - PARAMS["theta"]).max() > 0
+    assert metrics["kl"] > 0
+
+
+def test_samples_can_be_given_to_all_rows():
+    model, _ = make([Counting(np.float64), Counting(np.float64)])
+    b = np.random.default_rng(2).integers(0, 2, size=(LENGTH, 4)).astype(float)
+    trace = model.forward(PARAMS, rng=np.random.default_rng(0), given={"b": b})
+    np.testing.assert_array_equal(trace["b"], b)
+
+
+def test_an_error_in_one_part_is_raised_when_all_have_stopped():
+    class Broken(Counting):
+        def step(self, action):
+            msg = "cable"
+            raise OSError(msg)
+
+    model, _ = make([Broken(np.float64), Counting(np.float64)])
+    with pytest.raises(scg.SimulatorError, match="'world': step raised OSError: cable"):
+        model.forward(PARAMS, rng=np.random.default_rng(0))
+
+
+def test_parts_must_have_the_same_spaces():
+    with pytest.raises(scg.GraphError, match="several with the same spaces"):
+        scg.Environment([TinyVectorEnv(np.float64), TinyVectorEnv(np.int64)])
+    with pytest.raises(scg.GraphError, match="expected a vector environment"):
+        scg.Environment([])
+
+
+def test_rows_that_do_not_run_by_themselves_are_refused():
+    two = [Counting(np.float64), Counting(np.float64)]
+    graph, _, _ = build(two, until="over")
+    with pytest.raises(scg.EstimatorError, match=r"loops that stop \['scan'\]"):
+        scg.forward(graph, PARAMS, rng=np.random.default_rng(0))
+    graph, _, last = build(two)
+    mean = scg.deterministic(lambda x: x.mean(axis=0), rows=False)
+    graph.cost("mean", mean(last))
+    with pytest.raises(scg.EstimatorError, match="got nodes that mix rows"):
+        scg.forward(graph, PARAMS, rng=np.random.default_rng(0))
