@@ -164,7 +164,7 @@ def main(config: Config) -> float:
     run = scg.fit(
         method, graph.init(rng), rng=rng, num_steps=num_steps, log_every=10,
         checkpoint=folder / "checkpoints", log_dir=folder / "events",
-        resume=config.resume,
+        resume=config.resume, extra_state={"court": court},
     )  # fmt: skip
     draw_curves(folder / "curve.png", run.history, "return", x="seconds")
     first = run.params["w1"].T[:40]

@@ -8,7 +8,7 @@ imports Gymnasium.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,17 +98,33 @@ class Environment:
         self.vector_env = vector_env
         self.name = name
         several = isinstance(vector_env, list | tuple)
-        self.returns: list[float] = []
-        self.lengths: list[int] = []
         parts: list[Simulator] = []
         for one in vector_env if several else [vector_env]:
             first = sum(part.num_rows for part in parts)
             own = None if seed is None else seed + first
-            ended = self.returns, self.lengths
-            parts.append(Simulator(one, name, own, timeout, ended))
+            parts.append(Simulator(one, name, own, timeout))
         self.parts = tuple(parts)
         self.num_rows = sum(part.num_rows for part in parts)
         self.observation_spec, self.action_spec = _one_pair_of_specs(parts, name)
+
+    @property
+    def returns(self) -> list[float]:
+        """The returns of all finished episodes, in the order of their ends."""
+        return [r for _, r, _ in self._episodes()]
+
+    @property
+    def lengths(self) -> list[int]:
+        """The numbers of steps of all finished episodes, in the order of their ends."""
+        return [n for _, _, n in self._episodes()]
+
+    def recent_returns(self, count: int) -> list[float]:
+        """Return the returns of the last finished episodes."""
+        return [r for _, r, _ in self._episodes(count)[-count:]]
+
+    def _episodes(self, last: int = 0) -> list[tuple[int, float, int]]:
+        """Return the episodes of all parts, or at least the `last` ones."""
+        found = [e for part in self.parts for e in part.episodes[-last:]]
+        return sorted(found, key=lambda episode: episode[0])
 
     def reset(self) -> Waiting:
         """Return the init of a scan: the observation the environment waits with.
@@ -136,6 +152,30 @@ class Environment:
             loop=store.loop,
         )
         return node[0], node[1], node[2]
+
+    def get_state(self) -> dict[str, Any] | None:
+        """Give what `fit` saves of it, or None where it cannot be had.
+
+        It can where every vector environment has ``get_state() -> dict of arrays`` and
+        ``set_state(dict)``, and has been reset.
+        """
+        states = [part.get_state() for part in self.parts]
+        if any(state is None for state in states):
+            return None
+        return {
+            f"{k} {name}": value
+            for k, state in enumerate(states)
+            for name, value in (state or {}).items()
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state that `get_state` gave."""
+        for k, part in enumerate(self.parts):
+            prefix = f"{k} "
+            own = {
+                n[len(prefix) :]: v for n, v in state.items() if n.startswith(prefix)
+            }
+            part.set_state(own)
 
     def _check_action(self, action: Any) -> None:
         expected = self.action_spec

@@ -5,6 +5,7 @@ Whatever it returns is held against its spaces. Nothing here knows graphs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ class Outcome:
 class Simulator:
     """One vector environment, with its state; see `scg.Environment`.
 
-    The returns and lengths of episodes are appended to the lists it is given.
+    `episodes` lists (the step in which it ended, its return, its length).
     """
 
     def __init__(
@@ -46,7 +47,6 @@ class Simulator:
         name: str,
         seed: int | None,
         timeout: float | None,
-        ended: tuple[list[float], list[int]],
     ) -> None:
         self.vector_env = vector_env
         self.name = name
@@ -57,11 +57,36 @@ class Simulator:
         self.action_spec = _spec(vector_env.single_action_space, name)
         self.autoreset = _autoreset_mode(vector_env, name)
         self.observation: Any = None
-        self.returns, self.lengths = ended
+        self.episodes: list[tuple[int, float, int]] = []
+        self._steps = 0
         self._lost = ""
         self._returned: Any = None
         self._return = np.zeros(self.num_rows)
         self._length = np.zeros(self.num_rows, dtype=np.int64)
+
+    def get_state(self) -> dict[str, Any] | None:
+        """Give a copy of the state, or None where the vector environment has none."""
+        get = getattr(self.vector_env, "get_state", None)
+        own = get() if callable(get) and self.observation is not None else None
+        if own is None:
+            return None
+        return {
+            "observation": self.observation.copy(),
+            "return": self._return.copy(),
+            "length": self._length.copy(),
+            "steps": np.array(self._steps),
+            "episodes": np.array(self.episodes, float).reshape(-1, 3),
+            **{f"own {name}": np.array(value) for name, value in own.items()},
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state that `get_state` gave."""
+        own = {k[4:]: v for k, v in state.items() if k.startswith("own ")}
+        self.vector_env.set_state(own)
+        self.observation = np.array(state["observation"])
+        self._return, self._length = state["return"].copy(), state["length"].copy()
+        self._steps = int(state["steps"])
+        self.episodes = [(int(t), float(r), int(n)) for t, r, n in state["episodes"]]
 
     def current(self) -> Any:
         """Return the observation the environment waits with, resetting it if new."""
@@ -124,11 +149,13 @@ class Simulator:
         return observation, last.astype(spec.dtype, copy=False)
 
     def _count(self, reward: Any, ended: Any) -> None:
+        self._steps += 1
         self._return += reward
         self._length += 1
         for row in np.flatnonzero(ended):
-            self.returns.append(float(self._return[row]))
-            self.lengths.append(int(self._length[row]))
+            self.episodes.append(
+                (self._steps, float(self._return[row]), int(self._length[row]))
+            )
         self._return[ended] = 0
         self._length[ended] = 0
 

@@ -293,7 +293,7 @@ def recent_returns(program: Program) -> dict[str, float]:
     With several environments, each has its own entry.
     """
     found = {
-        node.role.environment.name: node.role.environment.returns[-20:]
+        node.role.environment.name: node.role.environment.recent_returns(20)
         for node in program.nodes
         if isinstance(node.role, EnvironmentStep)
     }

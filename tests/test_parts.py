@@ -108,6 +108,47 @@ def test_samples_can_be_given_to_all_rows():
     np.testing.assert_array_equal(trace["b"], b)
 
 
+class Remembering(Counting):
+    """An environment whose state can be saved."""
+
+    def get_state(self):
+        return {"total": self.total.copy()}
+
+    def set_state(self, state):
+        self.total = state["total"].copy()
+
+
+def train(kind, num_steps, folder):
+    model, world = make([kind(np.float64), kind(np.float64)], seed=3)
+    return scg.fit(
+        model,
+        PARAMS,
+        optimizer=scg.sgd(0.01),
+        rng=np.random.default_rng(5),
+        num_steps=num_steps,
+        checkpoint=folder,
+        progress=False,
+        extra_state={"world": world},
+    ), world
+
+
+def test_a_run_resumes_bit_for_bit_with_the_state_of_its_environment(tmp_path):
+    train(Remembering, 2, tmp_path / "interrupted")
+    resumed, world = train(Remembering, 5, tmp_path / "interrupted")
+    whole, other = train(Remembering, 5, tmp_path / "straight")
+    np.testing.assert_array_equal(resumed.params["theta"], whole.params["theta"])
+    assert world.returns == other.returns
+    assert world.lengths == other.lengths
+
+
+def test_an_environment_without_a_state_begins_anew_and_this_is_said(tmp_path, caplog):
+    train(Counting, 2, tmp_path / "interrupted")
+    resumed, _ = train(Counting, 5, tmp_path / "interrupted")
+    assert "'world' could not give its state" in caplog.text
+    whole, _ = train(Counting, 5, tmp_path / "straight")
+    assert np.any(resumed.params["theta"] != whole.params["theta"])
+
+
 def test_an_error_in_one_part_is_raised_when_all_have_stopped():
     class Broken(Counting):
         def step(self, action):
