@@ -52,7 +52,7 @@ class Learning:
                 self.params, self.state, None, rng=self.rng, step=updates
             )
             updates += 1
-        self.method.wait()  # its run ahead makes up for the one it began with
+        self.method.settle()  # its run ahead makes up for the one it began with
         done = updates * self.config.rows * self.config.length
         return done / (time.perf_counter() - began)
 

@@ -168,7 +168,7 @@ class Clipped(AbstractMethod):
         metrics |= batch.explained_variance()
         return params, optimizer_state, batch.state, metrics
 
-    def wait(self) -> None:
+    def settle(self) -> None:
         """Wait for the run that acts ahead, if there is one; the next update uses it.
 
         Until then its environment is in use by another thread.

@@ -243,7 +243,9 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
                 stopped = "callback"
                 break
             if saver.due(run):
+                method.settle()
                 saver.save(run)
+        method.settle()
         saver.save(run)
     return FitResult(
         run.params, run.optimizer_state, run.state, run.step, stopped, run.history

@@ -85,6 +85,8 @@ class AbstractMethod(ABC):
     ...     def update(self, params, optimizer_state, state, *, rng, step):
     ...         halved = {name: value / 2 for name, value in params.items()}
     ...         return halved, optimizer_state, state, {"cost": 0.0}
+    ...     def settle(self):
+    ...         pass
     >>> params = {"x": np.array(3.0)}
     >>> params, *_ = Halve().update(params, {}, None, rng=None, step=0)
     >>> float(params["x"])
@@ -144,6 +146,10 @@ class AbstractMethod(ABC):
         NonFiniteError
             For a NaN or an infinity; `fit` adds the step.
         """
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Wait for what the method does in the background; `fit` saves after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,3 +222,6 @@ class GradientStep(AbstractMethod):
             **{name: float(value) for name, value in estimate.metrics.items()},
         }
         return params, optimizer_state, estimate.state, metrics
+
+    def settle(self) -> None:
+        """Do nothing: nothing goes on between steps."""

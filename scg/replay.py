@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from scg.errors import EstimatorError
+from scg.errors import EstimatorError, InputError
 from scg.extras import require
 from scg.node import Loop, Node, Scan
 from scg.plates import SAMPLES, Layout
@@ -93,7 +93,15 @@ class Replay:
         Trace
             Of the run's shape; with folded `cells`, values inside the loop have shape
             ``(1, len(cells), ...)``.
+
+        Raises
+        ------
+        InputError
+            When a param is missing.
         """
+        if missing := [n.name for n in self.program.params if n.name not in params]:
+            msg = f"replay: expected all params, got none for {missing}."
+            raise InputError(msg)
         rows = self.trace.rows if cells is None else len(cells)
         layout = Layout(rows, {SAMPLES: 1}, self.program.plates, {SAMPLES: 1.0})
         again = _Again(self, params, cells, layout)

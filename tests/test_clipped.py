@@ -142,7 +142,7 @@ def test_acting_ahead_is_one_update_behind():
         method, params, rng=rng, num_steps=3, progress=False,
         callbacks=[lambda now: seen.append(now.params["w"].copy())],
     )  # fmt: skip
-    method.wait()
+    method.settle()
     starts = [params["w"], params["w"], seen[0], seen[1]]
     for (_, got), expected in zip(acting, starts, strict=True):
         np.testing.assert_array_equal(got, expected)

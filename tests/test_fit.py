@@ -92,6 +92,9 @@ def test_a_method_may_step_many_times(tmp_path):
             count = {"count": optimizer_state["count"] + 2}
             return params, count, {"step": np.array(step)}, {"kl": np.float32(0.5)}
 
+        def settle(self):
+            pass
+
     result = parabola_fit(Twice(), 3, optimizer=None, checkpoint=tmp_path)
     assert result.params["x"].tolist() == [1 / 64, 2 / 64]
     assert result.optimizer_state["count"] == 6
@@ -145,6 +148,9 @@ def test_a_cost_of_a_method_that_is_not_finite_is_found():
         def update(self, params, optimizer_state, state, *, rng, step):
             return params, {}, None, {"cost": 1.0 if step < 3 else np.nan}
 
+        def settle(self):
+            pass
+
     with pytest.raises(NonFiniteError, match="step 4: cost: expected"):
         parabola_fit(Spoiled(), optimizer=None)
 
@@ -157,6 +163,9 @@ def test_params_that_are_not_finite_never_become_a_checkpoint(tmp_path):
         def update(self, params, optimizer_state, state, *, rng, step):
             params["x"][1] = 1.0 if step < 5 else np.inf
             return params, {}, None, {}
+
+        def settle(self):
+            pass
 
     with pytest.raises(NonFiniteError, match=r"step 6: param 'x': .*got inf at \(1,\)"):
         parabola_fit(Spoiled(), optimizer=None, checkpoint=tmp_path, save_every=2)
@@ -185,3 +194,33 @@ def test_any_other_error_of_the_model_is_passed_on_with_the_step():
     with pytest.raises(KeyError, match="frame") as caught:
         parabola_fit(model)
     assert caught.value.__notes__ == ["in training step 1"]
+
+
+def test_a_method_settles_before_anything_is_saved(tmp_path):
+    busy, saved = [], []
+
+    class Ahead(AbstractMethod):
+        def init(self, params):
+            return {}
+
+        def update(self, params, optimizer_state, state, *, rng, step):
+            busy.append(step)
+            return params, {}, None, {"cost": 0.0}
+
+        def settle(self):
+            busy.clear()
+
+    class World:
+        def get_state(self):
+            saved.append(list(busy))
+            return {}
+
+        def set_state(self, state):
+            raise AssertionError
+
+    parabola_fit(
+        Ahead(), 5, optimizer=None, checkpoint=tmp_path, save_every=2,
+        extra_state={"world": World()},
+    )  # fmt: skip
+    assert len(saved) >= 3
+    assert not any(saved)
