@@ -42,7 +42,7 @@ def run(
     if len(spans) < 2:
         return run_part(program, params, inputs, rng=rng, given=given, **options)
     _check_separable(program, options)
-    options["rows"] = None  # each part has its own
+    _check_rows(spans[-1].stop, inputs or {}, options.pop("rows", None))
     calls: list[Ahead[Trace]] = []
     for k, span in enumerate(spans):
         calls.append(Ahead())
@@ -88,6 +88,18 @@ def _check_separable(program: Program, options: Mapping[str, Any]) -> None:
             "branches. Give one vector environment instead of a list."
         )
         raise EstimatorError(msg)
+
+
+def _check_rows(total: int, inputs: Arrays, rows: int | None) -> None:
+    """Refuse another number of rows than the environments have together."""
+    found = {
+        name: len(value) if np.ndim(value) else 0 for name, value in inputs.items()
+    }
+    if rows is not None:
+        found["rows"] = rows
+    if set(found.values()) - {total}:
+        msg = f"expected {total} rows, those of the environments, got {found}."
+        raise InputError(msg)
 
 
 def _stops(scan: Node) -> bool:

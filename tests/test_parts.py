@@ -177,3 +177,11 @@ def test_rows_that_do_not_run_by_themselves_are_refused():
     graph.cost("mean", mean(last))
     with pytest.raises(scg.EstimatorError, match="got nodes that mix rows"):
         scg.forward(graph, PARAMS, rng=np.random.default_rng(0))
+
+
+def test_another_number_of_rows_is_refused():
+    model, _ = make([Counting(np.float64), Counting(np.float64)])
+    with pytest.raises(scg.InputError, match=r"expected 4 rows.*\{'rows': 2\}"):
+        model.forward(PARAMS, rng=np.random.default_rng(0), rows=2)
+    trace = model.forward(PARAMS, rng=np.random.default_rng(0), rows=4)
+    assert trace.rows == 4
