@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 from tiny_environment import TinyVectorEnv
 
 import scg
+
+csr_array = pytest.importorskip("scipy.sparse").csr_array
 
 LENGTH = 5
 
