@@ -106,6 +106,7 @@ def killed_after(folder, num_steps, said_steps, delay):
 
 
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path):
+    pytest.importorskip("safetensors")
     chance = random.Random(3)
     num_steps, kills, code, reached = 250, 0, -9, 0
     while code != 0:
