@@ -22,7 +22,7 @@ from scg.elementwise import Arrays, Optimizer
 from scg.errors import EstimatorError, InputError
 from scg.estimators import ScoreFunction, Site
 from scg.estimators.base import per_event
-from scg.forward import check_finite_costs
+from scg.finite import check_finite_costs
 from scg.method import AbstractMethod, Data, MethodUpdate, State
 from scg.node import Node
 from scg.program import Program

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scg.errors import InputError, NonFiniteError, unknown_name
+from scg.errors import InputError, unknown_name
 from scg.inference import describe
 from scg.node import Loop, Node, Scan
 from scg.plates import SAMPLES, Layout
@@ -383,23 +383,3 @@ def _row_count(
         )
         raise InputError(msg)
     return counts.pop() if counts else 1
-
-
-def check_finite_costs(program: Program, trace: Trace) -> None:
-    """Raise at the first cost that is not finite, naming where it began."""
-    for cost in program.costs:
-        value = trace.values[cost.index]
-        if np.isfinite(value).all():
-            continue
-        for node in program.nodes:
-            v = trace.values[node.index]
-            is_float = isinstance(v, np.ndarray) and v.dtype.kind == "f"
-            if is_float and not np.isfinite(v).all():
-                msg = (
-                    f"node {node.name!r}: expected finite numbers, got NaN or "
-                    "infinity; "
-                    f"it is the first such node on the way to cost {cost.name!r}."
-                )
-                raise NonFiniteError(msg)
-        msg = f"cost {cost.name!r}: expected finite numbers, got NaN or infinity."
-        raise NonFiniteError(msg)

@@ -20,7 +20,7 @@ import numpy as np
 from scg.backward import backward, site_of
 from scg.credit import Credit, assign, cost_rows
 from scg.estimators import AbstractEstimator
-from scg.forward import check_finite_costs
+from scg.finite import check_finite_costs
 from scg.graph import Graph
 from scg.parts import run
 from scg.program import Program, schedule
