@@ -16,4 +16,4 @@ myst_heading_anchors = 3
 autosummary_generate = False
 default_role = "any"
 html_theme = "furo"
-exclude_patterns = ["_build", "results"]
+exclude_patterns = ["_build"]
