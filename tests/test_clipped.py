@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -132,6 +133,8 @@ def test_acting_ahead_is_one_update_behind():
         program = model.program
 
         def forward(self, params, *args, **kwargs):
+            if threading.current_thread() is not threading.main_thread():
+                time.sleep(0.1)  # until learning has overwritten its params
             acting.append((threading.current_thread(), params["w"].copy()))
             return model.forward(params, *args, **kwargs)
 

@@ -89,6 +89,85 @@ def test_parts_keep_their_state_and_their_own_seeds():
     np.testing.assert_array_equal(second["world.reset:1"], first["end"])
     ends = first["over"].sum() + second["over"].sum()
     assert len(world.returns) == len(world.lengths) == ends > 0
+    lengths, running = [], np.zeros(4, int)
+    for over in np.concatenate([first["over"], second["over"]]):
+        running += 1
+        lengths += running[over].tolist()
+        running[over] = 0
+    assert world.lengths == lengths != sorted(lengths)
+    assert world.recent_returns(2) == world.returns[-2:]
+
+
+class Cutting(Counting):
+    """Cuts its episodes off instead of ending them."""
+
+    def step(self, action):
+        observation, reward, over, no, info = super().step(action)
+        return observation, reward, no, over, info
+
+
+def bootstrapped(vector_env):
+    graph = scg.Graph()
+    theta = graph.param("theta", np.array([0.3, -0.2]))
+    world = scg.Environment(vector_env, name="world")
+
+    def step(state):
+        graph.value("v", theta[1] * state)
+        b = graph.sample("b", scg.Bernoulli(logits=theta[0] + 0 * state))
+        state, reward, _ = world(b)
+        graph.cost("pain", -reward)
+        return state
+
+    graph.scan(step, init=world.reset(), length=LENGTH)
+    critic = scg.GAE("v", lam=0.7)
+    return scg.compile(graph, {"b": scg.ScoreFunction(critic=critic)})
+
+
+def test_episodes_cut_off_in_any_part_are_bootstrapped_as_they_would_be_alone():
+    parts = [Cutting(np.float64), Cutting(np.float64)]
+    together = bootstrapped(parts)(PARAMS, rng=np.random.default_rng(0))
+    alone = [
+        bootstrapped(Cutting(np.float64))(PARAMS, rng=rng)
+        for rng in children(np.random.default_rng(0), 2)
+    ]
+    for part in alone:
+        (ends,) = part.trace.ends.values()
+        assert ends.truncated.any()
+    gradients = [part.gradient["theta"] for part in alone]
+    np.testing.assert_allclose(together.gradient["theta"], np.mean(gradients, axis=0))
+
+
+def test_what_other_environments_showed_is_there_when_one_is_cut_off():
+    """Only the world is cut off; the value reads what the other one shows too."""
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+    phi = graph.param("phi", 0.7)
+    world = scg.Environment(Cutting(np.float64), name="world")
+    other = scg.Environment(TinyVectorEnv(np.float64), name="other")
+
+    def step(carry):
+        seen, also = carry
+        graph.value("v", phi * (seen + 10 * also))
+        b = graph.sample("b", scg.Bernoulli(logits=theta + 0 * seen))
+        seen, reward, _ = world(b)
+        also, _, _ = other(b)
+        graph.cost("pain", -reward)
+        return seen, also
+
+    graph.scan(step, init=(world.reset(), other.reset()), length=4)
+    policy = scg.ScoreFunction(critic=scg.GAE("v", lam=0.0))
+    b = np.ones((4, 2))
+    estimate = scg.estimate_gradient(
+        graph, {"theta": 0.3, "phi": 0.7}, estimators={"b": policy},
+        rng=np.random.default_rng(0), given={"b": b},
+    )  # fmt: skip
+    # The world counts 1, 2, 3 and is cut off there, to begin again at 0.
+    seen, after = np.array([0, 1, 2, 0]), np.array([1, 2, 3, 1])
+    also = np.array([0, 1, 2, 3])
+    value, ahead = 0.7 * (seen + 10 * also), 0.7 * (after + 10 * (also + 1))
+    advantage = after + ahead - value
+    p = 1 / (1 + np.exp(-0.3))
+    assert estimate.gradient["theta"] == pytest.approx(np.sum((1 - p) * advantage))
 
 
 def test_a_run_of_parts_can_be_replayed():
