@@ -18,13 +18,14 @@ import numpy as np
 
 from scg.errors import EstimatorError, InputError
 from scg.extras import require
+from scg.fold import folding_loop, live_nodes
 from scg.node import Loop, Node, Scan
 from scg.plates import SAMPLES, Layout
 from scg.program import Program
 from scg.roles import Call, Component, Draw, Param, ScanOutput
 from scg.trace import Trace
 
-__all__ = ["Replay", "live_nodes"]
+__all__ = ["Replay"]
 
 
 class Replay:
@@ -42,7 +43,7 @@ class Replay:
     ------
     EstimatorError
         When the run has branches or several samples a row, whose densities are not
-        those of one sample each.
+        those of one sample each, or nodes that mix rows.
 
     Examples
     --------
@@ -71,7 +72,14 @@ class Replay:
         self.program = program
         self.trace = trace
         self.live = live_nodes(program)
-        self.loop = _only_loop(program, self.live)
+        mixing = [n.name for n in program.nodes if n.spec.mixes_rows]
+        if mixing:
+            msg = (
+                "replay: expected rows that run by themselves, got nodes that mix "
+                f"rows: {mixing}."
+            )
+            raise EstimatorError(msg)
+        self.loop = folding_loop(program, self.live)
         self.folds = self.loop is not None
         steps = trace.steps[self.loop.name] if self.loop else 1
         self.count = trace.rows * steps
@@ -146,40 +154,6 @@ class Replay:
             else:
                 self._merged[index] = _merge(value)
         return self._merged[index]
-
-
-def live_nodes(program: Program) -> frozenset[int]:
-    """Return the nodes that params reach without passing through a drawn sample.
-
-    A pathwise sample is a function of its parameters and is passed through.
-    """
-    edges = program.influence.children
-    found = {node.index for node in program.params}
-    stack = list(found)
-    while stack:
-        for edge in edges[stack.pop()]:
-            target = program.nodes[edge.target]
-            random = target.kind in {"stochastic", "environment"}
-            if random and target.index not in program.flow.pathwise:
-                continue
-            if target.index not in found:
-                found.add(target.index)
-                stack.append(target.index)
-    return frozenset(found)
-
-
-def _only_loop(program: Program, live: frozenset[int]) -> Loop | None:
-    """Return the loop that holds all live rows in nodes other than its heads."""
-    nodes = [program.nodes[i] for i in live if program.nodes[i].has_rows]
-    loops = {node.loop.name: node.loop for node in nodes if node.loop is not None}
-    scored = {program.nodes[i].loop for i in program.scored}
-    if len(loops) != 1 or any(node.loop is None for node in nodes):
-        return None
-    (loop,) = loops.values()
-    heads = [*loop.carries, *loop.slices, *loop.captured.values()]
-    if any(head.index in live for head in heads) or scored != {loop}:
-        return None
-    return loop
 
 
 class _Again:

@@ -92,6 +92,21 @@ def test_a_replay_of_branches_is_refused():
         Replay(model.program, trace)
 
 
+def test_a_replay_of_rows_that_are_mixed_is_refused():
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.0)
+    x = graph.input("x")
+    centred = scg.deterministic(lambda x: x - x.mean(axis=0), rows=False)
+    b = graph.sample("b", scg.Bernoulli(logits=centred(x * theta)))
+    graph.cost("loss", b * 1.0)
+    model = scg.compile(graph)
+    trace = model.forward(
+        {"theta": 1.0}, {"x": np.arange(3.0)}, rng=np.random.default_rng(0)
+    )
+    with pytest.raises(scg.EstimatorError, match="got nodes that mix rows"):
+        Replay(model.program, trace)
+
+
 def test_the_distribution_of_a_trace_is_that_of_its_params():
     _, trace, params, _, inputs = run(BUILDERS[2])
     expected = inputs["x"] @ params["w"]
