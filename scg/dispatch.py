@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from scg.array_like import AbstractArray, refuse_writing
 from scg.errors import GraphError, ShapeError
 from scg.inference import Spec, describe, dummies_of, infer_call
 from scg.operation import Kind, Operation, capture
+from scg.pattern import Pattern, pattern_key
 from scg.roles import Call
 
 __all__ = ["call", "call_function", "call_ufunc"]
@@ -82,14 +84,8 @@ def call(  # noqa: PLR0913 - a call, and what is known of it by keyword
     store.check_scope(nodes)
     loop = next((node.loop for node in nodes if node.loop is not None), None)
     operation = _with_float_constants(operation, nodes)
-    if spec is None:
-        spec = infer_call(
-            operation,
-            [node.name for node in nodes],
-            [node.spec for node in nodes],
-            [dummies_of(node) for node in nodes],
-            mixes_rows=mixes_rows,
-        )
+    pattern = Pattern(spec) if spec else _pattern(operation, nodes, mixes_rows)
+    spec = pattern.spec
     if loop is not None and not spec.has_rows:
         msg = (
             f"{operation.name}: expected a value with rows inside the scan "
@@ -98,32 +94,49 @@ def call(  # noqa: PLR0913 - a call, and what is known of it by keyword
         )
         raise ShapeError(msg)
     return store.add(
-        Call(operation), nodes, spec, name=name, stem=operation.name, loop=loop
+        Call(operation, pattern), nodes, spec, name=name, stem=operation.name, loop=loop
     )
+
+
+def _pattern(operation: Operation, nodes: list[Any], mixes_rows: bool) -> Pattern:
+    """Find what is known of calls like this one, or try it on dummy rows."""
+    specs = [node.spec for node in nodes]
+    key = pattern_key(operation, specs)
+    patterns = nodes[0].store.patterns
+    if key in patterns:
+        found: Pattern = patterns[key]
+        return found
+    names, dummies = [n.name for n in nodes], [dummies_of(n) for n in nodes]
+    pattern = Pattern(
+        infer_call(operation, names, specs, dummies, mixes_rows=mixes_rows)
+    )
+    if key is not None:
+        patterns[key] = pattern
+    return pattern
 
 
 def _with_float_constants(operation: Operation, nodes: list[Any]) -> Operation:
     """Cast float constants to the nodes' float dtype: params decide."""
+    constants = (*operation.args, *operation.kwargs.values())
+    if operation.kind == "black box" or not any(map(_is_array, constants)):
+        return operation
     dtypes = {node.dtype for node in nodes if node.dtype.kind == "f"}
-    if len(dtypes) != 1 or operation.kind == "black box":
+    if len(dtypes) != 1:
         return operation
     (dtype,) = dtypes
 
     def cast(value: Any) -> Any:
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            return value.astype(dtype, copy=False)
-        return value
+        return value.astype(dtype, copy=False) if _is_array(value) else value
 
-    return Operation(
-        operation.function,
-        tuple(cast(a) for a in operation.args),
-        {k: cast(v) for k, v in operation.kwargs.items()},
-        operation.num_inputs,
-        operation.kind,
-        operation.positional,
-        operation.plain,
-        operation.needs_rows,
+    return replace(
+        operation,
+        args=tuple(cast(a) for a in operation.args),
+        kwargs={k: cast(v) for k, v in operation.kwargs.items()},
     )
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def _writes(function: Callable[..., Any], kwargs: Mapping[str, Any]) -> bool:

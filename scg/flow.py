@@ -9,7 +9,6 @@ decided in `scg.check`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Literal
 
 import numpy as np
 
@@ -17,30 +16,36 @@ from scg.autodiff import constant_part, has_derivative
 from scg.inference import LONG, dummies_of
 from scg.influence import Edge, Influence, is_random
 from scg.node import Node
+from scg.operation import Operation
+from scg.pattern import EdgeKind
 from scg.roles import Call, Draw, Param
 
-__all__ = ["EdgeKind", "Flow", "edge_kind"]
-
-EdgeKind = Literal["smooth", "constant", "blocked"]
+__all__ = ["Flow", "edge_kind"]
 
 
 def edge_kind(source: Node, target: Node, slot: int | None) -> EdgeKind:
     """Tell what gradient does on the edge from `source` into `target`."""
     role = target.role
     if isinstance(role, Call) and slot is not None:
-        operation = role.operation
-        if slot in constant_part(operation):
-            return "constant"
-        inputs = [dummies_of(node)[0] for node in target.inputs]
-        with np.errstate(all="ignore"):
-            value = operation(inputs, LONG) if operation.kind != "black box" else None
-            smooth = has_derivative(operation, slot, value, inputs, LONG)
-        return "smooth" if smooth else "blocked"
+        kinds = role.pattern.kinds
+        if slot not in kinds:
+            kinds[slot] = _kind_of_call(target, role.operation, slot)
+        return kinds[slot]
     if source.spec.parts is None and source.dtype.kind not in "fc":
         return "blocked"
     if isinstance(role, Draw):
         return "smooth"
     return "blocked" if is_random(target) else "smooth"
+
+
+def _kind_of_call(target: Node, operation: Operation, slot: int) -> EdgeKind:
+    if slot in constant_part(operation):
+        return "constant"
+    inputs = [dummies_of(node)[0] for node in target.inputs]
+    with np.errstate(all="ignore"):
+        value = operation(inputs, LONG) if operation.kind != "black box" else None
+        smooth = has_derivative(operation, slot, value, inputs, LONG)
+    return "smooth" if smooth else "blocked"
 
 
 class Flow:
@@ -53,19 +58,19 @@ class Flow:
         self.influence = influence
         self.nodes = influence.store.nodes
         self.pathwise = frozenset(pathwise)
-        self._kinds: dict[tuple[int, int, int | None], EdgeKind] = {}
         self.carrying = self._spread(
             n.index for n in self.nodes if isinstance(n.role, Param)
         )
 
     def kind(self, edge: Edge) -> EdgeKind:
-        """Return what gradient does on an edge, found once."""
-        key = (edge.source, edge.target, edge.slot)
-        if key not in self._kinds:
-            self._kinds[key] = edge_kind(
-                self.nodes[edge.source], self.nodes[edge.target], edge.slot
-            )
-        return self._kinds[key]
+        """Return what gradient does on an edge."""
+        nodes = self.nodes
+        return edge_kind(nodes[edge.source], nodes[edge.target], edge.slot)
+
+    def is_constant(self, edge: Edge) -> bool:
+        """Tell whether an edge's derivative is zero on purpose; nothing is tried."""
+        role = self.nodes[edge.target].role
+        return isinstance(role, Call) and edge.slot in constant_part(role.operation)
 
     def passes(self, edge: Edge) -> bool:
         """Tell whether the value's adjoint crosses an edge backwards."""

@@ -48,9 +48,16 @@ class Spec:
     sparse: bool = False
 
 
+class _Store(Protocol):
+    dummies: dict[Spec, tuple[Any, Any]]
+
+
 class _HasSpec(Protocol):
-    spec: Spec
-    dummies: tuple[Any, Any] | None
+    @property
+    def spec(self) -> Spec: ...
+
+    @property
+    def store(self) -> _Store: ...
 
 
 def describe(spec: Spec) -> str:
@@ -81,10 +88,14 @@ def row_shape(shape: Any, who: str) -> tuple[int, ...]:
 
 
 def dummies_of(node: _HasSpec) -> tuple[Any, Any]:
-    """Return a node's dummy values on 7 rows and on the last 5 of these, made once."""
-    if node.dummies is None:
-        node.dummies = dummy_pair(node.spec)
-    return node.dummies
+    """Return a node's dummy values on 7 rows and on the last 5 of these.
+
+    They are made once for all nodes of one graph that have the same spec.
+    """
+    made = node.store.dummies
+    if node.spec not in made:
+        made[node.spec] = dummy_pair(node.spec)
+    return made[node.spec]
 
 
 def dummy_pair(spec: Spec) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ values flow through them is left to `scg.forward`.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,9 +18,10 @@ import numpy as np
 
 from scg.array_like import AbstractArray
 from scg.dispatch import call, call_function, call_ufunc
-from scg.errors import DuplicateNameError, GraphError, ShapeError
+from scg.errors import DuplicateNameError, GraphError, ShapeError, unknown_name
 from scg.inference import Spec
 from scg.operation import ROWS
+from scg.pattern import Pattern
 from scg.roles import Captured, Component, Role
 
 __all__ = [
@@ -60,8 +61,10 @@ class Loop:
 class Store:
     """The nodes of one graph in the order they were made, which is topological.
 
-    `version` counts the changes; `schedules` holds what was worked out for the last of
-    them, one entry for each choice of estimators.
+    `version` counts the changes; `influence` and `schedules` hold what was worked out
+    for the last of them, the latter with one entry for each choice of estimators.
+    `dummies` and `patterns` hold what was found out for the nodes made so far, for
+    those that will be like them.
     """
 
     title: str
@@ -72,6 +75,9 @@ class Store:
     fixed_by: str = ""
     version: int = 0
     schedules: list[Any] = field(default_factory=list)
+    influence: tuple[int, Any] = (-1, None)
+    dummies: dict[Spec, tuple[Any, Any]] = field(default_factory=dict)
+    patterns: dict[Hashable, Pattern] = field(default_factory=dict)
 
     def float_dtype(
         self, who: str, wanted: np.dtype[Any] | None = None
@@ -89,6 +95,16 @@ class Store:
             )
             raise GraphError(msg)
         return self.declared_dtype
+
+    def find(self, which: str | Node) -> Node:
+        """Find a node by name, or raise with the names that are near."""
+        if isinstance(which, Node):
+            return which
+        try:
+            return self.named[which]
+        except KeyError:
+            named = [n.name for n in self.nodes if n.is_named]
+            raise unknown_name("node", which, named) from None  # noqa: EM101
 
     def add(
         self,
@@ -210,7 +226,6 @@ class Node(AbstractArray):
     """
 
     __slots__ = (
-        "dummies",
         "index",
         "inputs",
         "is_named",
@@ -240,7 +255,6 @@ class Node(AbstractArray):
         self.spec = spec
         self.loop = loop
         self.is_named = is_named
-        self.dummies: tuple[Any, Any] | None = None
 
     @property
     def kind(self) -> str:

@@ -35,6 +35,7 @@ class Rows(int):
 
 
 ROWS = Rows(-1)
+_PLAIN = frozenset({int, float, bool, str, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,14 @@ def capture(
         plain=[a for _, a in top]
         == list(range(len(template)))
         == list(range(len(nodes))),
-        needs_rows=_mentions_rows((template, named)),
+        needs_rows=any(map(_mentions_rows, (*template, *named.values()))),
     )
     return operation, nodes
 
 
 def _template(value: Any, nodes: list[AbstractNode]) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, AbstractNode):
         nodes.append(value)
         return Slot(len(nodes) - 1)
@@ -147,6 +150,8 @@ def _fill(value: Any, inputs: Sequence[Any], rows: int | None) -> Any:
 
 
 def _mentions_rows(value: Any) -> bool:
+    if type(value) in _PLAIN:
+        return False
     if isinstance(value, Rows):
         return True
     if isinstance(value, (list, tuple)):

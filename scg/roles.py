@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scg.operation import Operation
+from scg.pattern import Pattern
 
 __all__ = [
     "Call",
@@ -62,9 +63,10 @@ class Constant(Role):
 
 @dataclass(frozen=True, slots=True)
 class Call(Role):
-    """A function of other nodes."""
+    """A function of other nodes; `pattern` is what calls like it have in common."""
 
     operation: Operation
+    pattern: Pattern
 
 
 @dataclass(frozen=True, slots=True)
