@@ -12,7 +12,7 @@ from scg.check import check
 from scg.declare import add_input, add_param, add_sample, add_term, rename
 from scg.errors import GraphError
 from scg.explain import explain
-from scg.influence import Influence, to_networkx
+from scg.influence import influence_of, to_networkx
 from scg.node import Node, Store
 from scg.roles import Cost, Param, Value
 from scg.scan import scan
@@ -68,7 +68,7 @@ class Graph:
         return tuple(n for n in self.store.nodes if isinstance(n.role, Param))
 
     def __getitem__(self, name: str) -> Node:
-        return Influence(self.store).node(name)
+        return self.store.find(name)
 
     def param(self, name: str, value: Any) -> Node:
         """Add a leaf of Θ.
@@ -316,23 +316,23 @@ class Graph:
 
     def influences(self, v: str | Node, w: str | Node) -> bool:
         """Tell whether ``v ≺ w``: a path leads from v to w."""
-        return Influence(self.store).influences(v, w)
+        return influence_of(self.store).influences(v, w)
 
     def deterministically_influences(self, v: str | Node, w: str | Node) -> bool:
         """Tell whether ``v ≺ᴰ w``: all nodes between v and w are deterministic."""
-        return Influence(self.store).deterministically_influences(v, w)
+        return influence_of(self.store).deterministically_influences(v, w)
 
     def deps(self, w: str | Node) -> frozenset[str]:
         """Return DEPS_w, the params and samples v with ``v ≺ᴰ w``."""
-        return Influence(self.store).deps(w)
+        return influence_of(self.store).deps(w)
 
     def downstream_costs(self, w: str | Node) -> tuple[str, ...]:
         """Return the costs that w influences."""
-        return Influence(self.store).downstream_costs(w)
+        return influence_of(self.store).downstream_costs(w)
 
     def non_influenced(self, w: str | Node) -> frozenset[str]:
         """Return the nodes that a baseline of w may read."""
-        return Influence(self.store).non_influenced(w)
+        return influence_of(self.store).non_influenced(w)
 
     def check(self, estimators: Mapping[str, Any] | None = None) -> None:
         """Prove that every estimator is legal here, or raise naming the path.
