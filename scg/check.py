@@ -32,7 +32,7 @@ from scg.node import Node, Store
 from scg.roles import Call, Value
 from scg.routes import Choice, Routes, is_black_box, no_derivative
 
-__all__ = ["check"]
+__all__ = ["check", "prove"]
 
 _DIFFERENTIABLE = "write it with np.where or np.maximum"
 _CUT = "cut the way on purpose: scg.stop_gradient of {!r}"
@@ -81,24 +81,29 @@ def check(store: Store, estimators: Mapping[str, Any]) -> None:
     ...     print(str(error).split(". ")[0])
     node 'b': Pathwise needs a reparameterised distribution, got Bernoulli
     """
-    routes = Routes(store, estimators)
+    prove(Routes(store, estimators))
+
+
+def prove(routes: Routes) -> None:
+    """Prove that the estimators are legal, as `check` does, or raise."""
     if not routes.costs:
         msg = (
-            f"graph {store.title!r}: expected at least one cost, got none. Add what "
-            "is to "
-            "be minimised: graph.cost(name, node)."
+            f"graph {routes.store.title!r}: expected at least one cost, got none. Add "
+            "what is to be minimised: graph.cost(name, node)."
         )
         raise GraphError(msg)
     _check_stops(routes)
     for index, choice in routes.choices.items():
-        _check_needs(routes, store.nodes[index], choice)
-        _check_boundary(routes, store.nodes[index], choice)
+        site = routes.nodes[index]
+        _check_needs(routes, site, choice)
+        _check_boundary(routes, site, choice)
         for name in choice.reads:
-            _check_read(routes, store.nodes[index], choice, name)
+            _check_read(routes, site, choice, name)
     for edge in routes.blocked():
         raise _not_differentiable(routes, edge)
+    served = routes.served()
     for param in routes.params:
-        if not routes.routes(param):
+        if param.index not in served:
             raise _unreachable(routes, param)
 
 
@@ -107,9 +112,12 @@ def _check_stops(routes: Routes) -> None:
 
     A row that has stopped goes on, uncounted, until the last one stops.
     """
+    leading = routes.influence.ancestors(*routes.costs).union(routes.costs)
     for edge in routes.influence.edges:
         loop, after = routes.nodes[edge.source].loop, routes.nodes[edge.target]
         if loop is None or loop.until is None or after.loop is loop:
+            continue
+        if after.index not in leading:
             continue
         below = routes.influence.descendants(after.index) | {after.index}
         for cost in routes.costs:
@@ -172,10 +180,9 @@ def _check_boundary(routes: Routes, site: Node, choice: Choice) -> None:
 
 
 def _check_read(routes: Routes, site: Node, choice: Choice, name: str) -> None:
-    nodes = routes.nodes
-    values = [n.name for n in nodes if isinstance(n.role, Value)]
     who = f"node {site.name!r}: {choice.label}"
     if name not in routes.influence.store.named:
+        values = [n.name for n in routes.nodes if isinstance(n.role, Value)]
         raise unknown_name("value node", name, values)  # noqa: EM101
     value = routes.influence.node(name)
     if not isinstance(value.role, Value):
@@ -184,7 +191,7 @@ def _check_read(routes: Routes, site: Node, choice: Choice, name: str) -> None:
             f"Make one of it: graph.value(name, node)."
         )
         raise BaselineError(msg)
-    if value.index in routes.influence.within_step(site):
+    if routes.within_step(site, value):
         raise _influenced(routes, who, site, value)
     if value.loop not in {None, site.loop}:
         assert value.loop is not None

@@ -28,7 +28,10 @@ def merge(*plates: Plates) -> Plates:
     >>> merge((3,), (-1, 7), ())
     (-1, 3, 7)
     """
-    return tuple(sorted({p for group in plates for p in group}))
+    several = set(plates)
+    if len(several) == 1:
+        return several.pop()
+    return tuple(sorted({p for group in several for p in group}))
 
 
 @dataclass(slots=True)

@@ -7,17 +7,19 @@ samples are scored and which costs each is credited with.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
-from scg.check import check
+from scg.check import prove
+from scg.downstream import Downstream
 from scg.errors import EstimatorError, unknown_name
-from scg.estimators import AbstractEstimator, Enumeration, Pathwise, ScoreFunction
+from scg.estimators import AbstractEstimator, Enumeration, ScoreFunction
 from scg.finals import sources
-from scg.flow import Flow
-from scg.influence import Influence
+from scg.influence import Edge
 from scg.node import Loop, Node, Scan, Store
 from scg.plates import SAMPLES, Plates, merge
-from scg.roles import Cost, Draw, Param, Value
+from scg.roles import Cost, Draw, Value
+from scg.routes import Routes
 
 __all__ = ["Program", "schedule"]
 
@@ -62,21 +64,21 @@ class Program:
         self.store = store
         self.nodes = tuple(store.nodes)
         chosen = dict(estimators or {})
-        check(store, chosen)
+        routes = Routes(store, chosen)
+        prove(routes)
         self.names = {node.name: node.index for node in self.nodes}
+        default = ScoreFunction()
         self.estimators = {
-            node.index: chosen.get(node.name, ScoreFunction())
-            for node in self.nodes
-            if isinstance(node.role, Draw)
+            i: chosen.get(self.nodes[i].name, default) for i in routes.choices
         }
         self.enumerated = frozenset(
             i for i, e in self.estimators.items() if isinstance(e, Enumeration)
         )
-        self.influence = Influence(store)
-        pathwise = [i for i, e in self.estimators.items() if isinstance(e, Pathwise)]
-        self.flow = Flow(self.influence, pathwise)
-        self.params = [n for n in self.nodes if isinstance(n.role, Param)]
-        self.costs = [n for n in self.nodes if isinstance(n.role, Cost)]
+        self.influence = routes.influence
+        self.flow = routes.flow
+        self.params = routes.params
+        self.costs = [self.nodes[i] for i in routes.costs]
+        self.mixing = [n.index for n in self.nodes if n.spec.mixes_rows]
         self.outer = [n for n in self.nodes if n.loop is None]
         self.bodies: dict[str, list[Node]] = {}
         for node in self.nodes:
@@ -89,7 +91,7 @@ class Program:
         self.plates: dict[int, Plates] = {}
         for node in self.outer:
             self._place(node)
-        self.scored = self._scored()
+        self.scored = self._scored(routes)
         self.observed = self._observed()
         self.recorded = self.observed | self._needed_by_gradient()
 
@@ -107,6 +109,26 @@ class Program:
         if node.has_rows:
             return self.plates[node.index]
         return merge(*(self.plates[p.index] for p in node.inputs))
+
+    @cached_property
+    def downstream(self) -> Downstream:
+        """Which costs each node influences, worked out when it is first asked for."""
+        return Downstream(self.influence, [cost.index for cost in self.costs])
+
+    @cached_property
+    def exits(self) -> dict[str, list[Edge]]:
+        """The edges that lead out of each loop, by its name."""
+        found: dict[str, list[Edge]] = {}
+        for edge in self.influence.edges:
+            loop = self.nodes[edge.source].loop
+            if loop is not None and self.nodes[edge.target].loop is not loop:
+                found.setdefault(loop.name, []).append(edge)
+        return found
+
+    @cached_property
+    def mixed(self) -> Downstream:
+        """Which nodes that mix rows each node influences."""
+        return Downstream(self.influence, self.mixing)
 
     def recurrent(self, loop: Loop, needed: frozenset[int]) -> bool:
         """Tell whether a loop must go back step by step.
@@ -162,15 +184,14 @@ class Program:
                 )
                 raise EstimatorError(msg)
 
-    def _scored(self) -> list[int]:
+    def _scored(self, routes: Routes) -> list[int]:
         """Return the samples that enter the surrogate loss."""
-        costs = {c.index for c in self.costs}
         return [
             i
-            for i, estimator in self.estimators.items()
-            if not estimator.pathwise
+            for i, choice in routes.choices.items()
+            if not choice.pathwise
+            and i in routes.live
             and any(p.index in self.flow.carrying for p in self.nodes[i].inputs)
-            and self.influence.descendants(i) & costs
         ]
 
     def _observed(self) -> frozenset[int]:
@@ -212,12 +233,13 @@ class Program:
 
     def _at_finals(self) -> set[int]:
         """Return what critics need after an episode was truncated."""
-        found: set[int] = set()
+        read: set[tuple[Loop, str]] = set()
         for index, estimator in self.estimators.items():
             loop, critic = self.nodes[index].loop, getattr(estimator, "critic", None)
-            if loop is None or critic is None:
-                continue
-            for name in critic.reads:
-                body = self.bodies[loop.name]
-                found |= sources(self.influence, body, loop, self.node(name))
+            if loop is not None and critic is not None:
+                read.update((loop, name) for name in critic.reads)
+        found: set[int] = set()
+        for loop, name in read:
+            body = self.bodies[loop.name]
+            found |= sources(self.influence, body, loop, self.node(name))
         return found

@@ -19,12 +19,10 @@ __all__ = ["entry_mask", "exit_mask", "lag_mask", "mixes"]
 
 def mixes(program: Program, source: Node, target: Node) -> bool:
     """Tell whether a path from one node to another leads through other rows."""
-    below = program.influence.descendants(source.index)
-    return any(
-        m.index in below and target.index in program.influence.descendants(m.index)
-        for m in program.nodes
-        if m.spec.mixes_rows
-    )
+    if not program.mixing:
+        return False
+    below = program.influence.descendants
+    return any(target.index in below(m) for m in program.mixed.of(source.index))
 
 
 def lag_mask(program: Program, draw: Node, target: Node, steps: int) -> Any:
@@ -66,10 +64,8 @@ def _exits(program: Program, loop: Loop, target: Node) -> tuple[set[int], set[in
     """Return the body's nodes that lead to the target at each and at the last step."""
     each: set[int] = set()
     last: set[int] = set()
-    for edge in program.influence.edges:
+    for edge in program.exits.get(loop.name, ()):
         source, after = program.nodes[edge.source], program.nodes[edge.target]
-        if source.loop is not loop or after.loop is loop:
-            continue
         below = program.influence.descendants(after.index)
         if after is not target and target.index not in below:
             continue

@@ -8,13 +8,15 @@ that an estimator fits. `scg.check` proves with it, `scg.explain` puts it into w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from scg.downstream import Downstream
 from scg.errors import EstimatorError, unknown_name
 from scg.flow import Flow
-from scg.influence import Edge, Influence, is_random
+from scg.influence import Edge, influence_of, is_random
 from scg.node import Node, Store
 from scg.roles import Call, Cost, Draw, EnvironmentReset, EnvironmentStep, Param, Value
 
@@ -65,8 +67,9 @@ def choices(store: Store, estimators: Mapping[str, Any]) -> dict[int, Choice]:
             raise unknown_name("stochastic node", name, draws)  # noqa: EM101
         if name not in draws:
             raise _not_a_draw(store.named[name], draws)
+    default = Choice()
     return {
-        n.index: _choice(name, estimators[name]) if name in estimators else Choice()
+        n.index: _choice(name, estimators[name]) if name in estimators else default
         for name, n in draws.items()
     }
 
@@ -121,28 +124,24 @@ def no_derivative(source: Node, target: Node) -> str:
 
 
 class Routes:
-    """The ways of gradient in one graph, for one choice of estimators."""
+    """The ways of gradient in one graph, for one choice of estimators.
+
+    `live` holds the random nodes that influence a cost, `readers` the value nodes that
+    are fitted, with the samples they serve.
+    """
 
     def __init__(self, store: Store, estimators: Mapping[str, Any]) -> None:
         self.choices = choices(store, estimators)
+        self.store = store
         self.nodes = store.nodes
-        self.influence = Influence(store)
+        self.influence = influence_of(store)
         pathwise = [i for i, choice in self.choices.items() if choice.pathwise]
         self.flow = Flow(self.influence, pathwise)
         self.params = [n for n in self.nodes if isinstance(n.role, Param)]
         self.costs = [n.index for n in self.nodes if isinstance(n.role, Cost)]
-        self.live = self._live()
+        above = self.influence.ancestors(*self.costs)
+        self.live = frozenset(i for i in above if is_random(self.nodes[i]))
         self.readers = self._readers()
-
-    def _live(self) -> frozenset[int]:
-        """Return the random nodes that influence a cost."""
-        parents, stack, found = self.influence.parents, [*self.costs], {*self.costs}
-        while stack:
-            for edge in parents[stack.pop()]:
-                if edge.source not in found:
-                    found.add(edge.source)
-                    stack.append(edge.source)
-        return frozenset(i for i in found if is_random(self.nodes[i]))
 
     def _readers(self) -> dict[int, list[str]]:
         """Return the value nodes that are fitted, with the samples they serve."""
@@ -153,6 +152,23 @@ class Routes:
                 if name in values:
                     found.setdefault(values[name], []).append(self.nodes[site].name)
         return found
+
+    def within_step(self, site: Node, value: Node) -> bool:
+        """Tell whether a node influences a value node, short of its loop's later steps.
+
+        This is `Influence.within_step`, answered for all nodes at once.
+        """
+        same, later = self._values
+        found = same.reaches(site.index, value.index)
+        others = site.loop is None or value.loop is not site.loop
+        return found or (others and later.reaches(site.index, value.index))
+
+    @cached_property
+    def _values(self) -> tuple[Downstream, Downstream]:
+        """Return which value nodes each node influences, in the same step and ever."""
+        values = [n.index for n in self.nodes if isinstance(n.role, Value)]
+        same = Downstream(self.influence, values, same_step=True)
+        return same, Downstream(self.influence, values)
 
     def names(self, path: tuple[int, ...]) -> list[str]:
         """Return the names of nodes."""
@@ -194,9 +210,15 @@ class Routes:
 
     def blocked(self) -> Iterator[Edge]:
         """List the edges without a derivative that a correct gradient needs."""
-        edges = [e for e in self.influence.edges if e.source in self.flow.carrying]
+        carrying, kind = self.flow.carrying, self.flow.kind
+        edges = [
+            e
+            for e in self.influence.edges
+            if e.source in carrying and kind(e) == "blocked"
+        ]
+        needed = self._biased_below() if edges else frozenset()
         for edge in sorted(edges, key=lambda e: (e.target, e.source, e.slot or 0)):
-            if self.flow.kind(edge) == "blocked" and self.onward(edge.target):
+            if edge.target in needed:
                 yield edge
 
     def onward(self, start: int) -> tuple[int, ...]:
@@ -218,6 +240,38 @@ class Routes:
                         new.append(edge.target)
             front = new
         return ()
+
+    def _biased_below(self) -> frozenset[int]:
+        """Return the nodes from which `onward` finds a way."""
+        biased = [n.index for n in self.nodes if self._is_biased(n.index)]
+        return self._above(
+            biased,
+            lambda e: not self._ends_here(e.source) and not self.flow.is_constant(e),
+        )
+
+    def served(self) -> frozenset[int]:
+        """Return the nodes from which gradient that starts somewhere is reached."""
+        carrying, starts = self.flow.carrying, self.starts
+
+        def crossed(edge: Edge) -> bool:
+            if edge.source not in carrying or self.flow.kind(edge) != "smooth":
+                return False
+            return starts(edge.target) or self.flow.passes(edge)
+
+        return self._above([n.index for n in self.nodes if starts(n.index)], crossed)
+
+    def _above(
+        self, ends: Iterable[int], crossed: Callable[[Edge], bool]
+    ) -> frozenset[int]:
+        """Return the nodes from which edges that are crossed lead to an end."""
+        found = set(ends)
+        stack = list(found)
+        while stack:
+            for edge in self.influence.parents[stack.pop()]:
+                if edge.source not in found and crossed(edge):
+                    found.add(edge.source)
+                    stack.append(edge.source)
+        return frozenset(found)
 
     def _is_biased(self, i: int) -> bool:
         if i in self.flow.pathwise:
