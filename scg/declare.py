@@ -16,6 +16,7 @@ from scg.distributions import AbstractDistribution
 from scg.errors import DistributionError, GraphError, ShapeError
 from scg.inference import LONG, SHORT, Spec, describe, dummies_of, row_shape
 from scg.node import Node, Store
+from scg.pattern import Pattern, likeness
 from scg.roles import Constant, Cost, Draw, Input, Param, Value
 
 __all__ = ["add_input", "add_param", "add_sample", "add_term", "rename"]
@@ -92,7 +93,7 @@ def add_sample(store: Store, name: str, distribution: Any) -> Node:
         k: np.asarray(v, dtype) for k, v in parameters.items() if k not in nodes
     }
     template = distribution.replace(**constants) if constants else distribution
-    spec = _draw_spec(name, template, nodes)
+    spec = _known_draw_spec(name, template, nodes, constants)
     role = Draw(template, tuple(nodes))
     return store.add(role, nodes.values(), spec, name=name, loop=store.loop)
 
@@ -155,6 +156,20 @@ def _constant(store: Store, value: Any, who: str) -> Node:
         raise GraphError(msg)
     spec = Spec((), store.float_dtype(who), has_rows=False)
     return store.add(Constant(array.astype(spec.dtype)), (), spec)
+
+
+def _known_draw_spec(
+    name: str, template: Any, nodes: Mapping[str, Node], constants: Mapping[str, Any]
+) -> Spec:
+    """Find what is known of draws like this one, or try it."""
+    constant = likeness(constants)
+    key = type(template), constant, tuple((k, n.spec) for k, n in nodes.items())
+    if constant is None or not nodes:
+        return _draw_spec(name, template, nodes)
+    patterns = next(iter(nodes.values())).store.patterns
+    if key not in patterns:
+        patterns[key] = Pattern(_draw_spec(name, template, nodes))
+    return patterns[key].spec
 
 
 def _draw_spec(name: str, template: Any, nodes: Mapping[str, Node]) -> Spec:

@@ -5,7 +5,7 @@ import pytest
 from derivative_cases import CASES
 
 import scg
-from scg import dispatch
+from scg import declare, dispatch
 from scg.flow import edge_kind
 from scg.operation import capture
 from scg.pattern import likeness, pattern_key
@@ -157,3 +157,52 @@ def test_floats_are_alike_where_they_cannot_matter():
 def test_constants_that_cannot_be_compared_are_unlike_all(odd):
     assert likeness(odd) is None
     assert key(np.take, odd) is None
+
+
+@pytest.fixture
+def draws(monkeypatch):
+    """Count the draws that are tried on dummy rows."""
+    counted, infer = [], declare._draw_spec
+
+    def counting(name, template, nodes):
+        counted.append(name)
+        return infer(name, template, nodes)
+
+    monkeypatch.setattr(declare, "_draw_spec", counting)
+    return counted
+
+
+def test_draws_that_are_alike_are_tried_once(draws):
+    graph = scg.Graph()
+    x = graph.input("x")
+    for i in range(9):
+        x = graph.sample(f"x{i}", scg.Normal(mean=x, scale=1.0))
+    assert draws == ["x0"]
+
+
+def test_draws_that_differ_are_told_apart(draws):
+    graph = scg.Graph()
+    x, w = graph.input("x"), graph.param("w", np.zeros(3))
+    made = [
+        scg.Normal(mean=x, scale=1.0),
+        scg.Normal(mean=x, log_scale=1.0),
+        scg.Normal(mean=1.0, scale=x),
+        scg.Normal(mean=x[:, None], scale=np.ones(2)),
+        scg.Normal(mean=x[:, None], scale=np.ones(3)),
+        scg.Normal(mean=w, scale=1.0),
+        scg.Bernoulli(logits=w),
+        scg.Categorical(logits=w),
+        scg.Normal(mean=w, scale=np.ones(3)),
+    ]
+    samples = [graph.sample(f"s{i}", draw) for i, draw in enumerate(made)]
+    assert len(draws) == len(made)
+    shapes = [(), (), (), (2,), (3,), (3,), (3,), (), (3,)]
+    assert [s.event_shape for s in samples] == shapes
+
+
+def test_a_draw_whose_parameters_do_not_fit_is_refused_by_its_own_name():
+    graph = scg.Graph()
+    x = graph.input("x", shape=(2,))
+    graph.sample("fits", scg.Normal(mean=x, scale=np.ones(2)))
+    with pytest.raises(scg.ShapeError, match="'misfit'"):
+        graph.sample("misfit", scg.Normal(mean=x, scale=np.ones(3)))
