@@ -3,9 +3,9 @@
     OPENBLAS_NUM_THREADS=1 python benchmarks/scale.py
 
 For several shapes of graph and numbers of nodes, prints the time it takes to build the
-graph, in µs a node, and to make its schedule with ``scg.compile``, in ms. Times that
-stay the same a node are totals that are linear in the nodes. The fastest of several
-rounds counts.
+graph, in µs a node, to make its schedule with ``scg.compile``, in ms and in µs a node,
+and to find which costs every scored sample influences, in ms. Times that stay the same
+a node are totals that are linear in the nodes. The fastest of several rounds counts.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import gc
 import os
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -91,31 +92,40 @@ SHAPES: dict[str, Callable[[int], scg.Graph]] = {
 }
 
 
-def measure(build: Callable[[int], scg.Graph], count: int) -> tuple[int, float, float]:
-    """Return the nodes there are, and the seconds to build and to schedule them."""
+def measure(
+    build: Callable[[int], scg.Graph], count: int
+) -> tuple[int, float, float, float]:
+    """Return the nodes there are, and the seconds that each of three things takes.
+
+    These are to build the graph, to schedule it, and to find for every scored sample
+    the costs that it influences.
+    """
     gc.collect()
-    began = time.perf_counter()
+    times = [time.perf_counter()]
     graph = build(count)
-    built = time.perf_counter()
-    scg.compile(graph)
-    return len(graph.nodes), built - began, time.perf_counter() - built
+    times.append(time.perf_counter())
+    program = scg.compile(graph).program
+    times.append(time.perf_counter())
+    program.downstream.increments(program.scored)
+    times.append(time.perf_counter())
+    built, made, found = (after - before for before, after in pairwise(times))
+    return len(graph.nodes), built, made, found
 
 
 def main(largest: int, rounds: int) -> None:
     """Print a table for each shape of graph."""
-    sizes = [10**k for k in range(1, 7) if 10**k <= largest]
     for title, build in SHAPES.items():
         print(f"{title}:\n")
-        print("| nodes | build, µs a node | schedule, ms | schedule, µs a node |")
-        print("|---|---|---|---|")
-        for size in sizes:
-            times = max(1, rounds if size <= 1000 else rounds * 1000 // size)
+        print("| nodes | build, µs a node | schedule, ms | µs a node | influence, ms |")
+        print("|---|---|---|---|---|")
+        for size in [10**k for k in range(1, 7) if 10**k <= largest]:
+            times = rounds if size <= 10_000 else max(1, rounds // 3)
             found = [measure(build, size) for _ in range(times)]
             nodes = found[0][0]
-            built, made = (min(f[k] for f in found) for k in (1, 2))
+            built, made, reached = (min(f[k] for f in found) for k in (1, 2, 3))
             print(
                 f"| {nodes:,} | {1e6 * built / nodes:.0f} | {1e3 * made:,.1f} "
-                f"| {1e6 * made / nodes:.1f} |",
+                f"| {1e6 * made / nodes:.1f} | {1e3 * reached:,.1f} |",
                 flush=True,
             )
         print()
