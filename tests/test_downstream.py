@@ -153,3 +153,54 @@ def test_what_is_no_target_is_not_asked_for():
     assert downstream.matrix([theta.index]).shape == (1, 0)
     with pytest.raises(KeyError):
         downstream.reaches(theta.index, theta.index)
+
+
+def in_total(program, trace):
+    """Sum the costs of each scored sample on its plates, one by one."""
+    found = {}
+    for i in program.scored:
+        here = program.plates[i]
+        found[i] = np.zeros(trace.layout.count(here))
+        for c in program.downstream.of(i):
+            value, plates = trace.values[c], program.plates[c]
+            found[i] = found[i] + trace.layout.reduce(value, plates, here)
+    return found
+
+
+def by_increments(program, trace):
+    """Sum them starting from what the next sample down is credited with."""
+    reduce, found = trace.layout.reduce, {}
+    for each in program.downstream.increments(program.scored):
+        here = program.plates[each.source]
+        total = np.zeros(trace.layout.count(here))
+        if each.base is not None:
+            total = reduce(found[each.base], program.plates[each.base], here)
+        for c in each.extra:
+            total = total + reduce(trace.values[c], program.plates[c], here)
+        found[each.source] = total
+    return found
+
+
+@pytest.mark.parametrize("first", [scg.Enumeration(), scg.ScoreFunction(samples=3)])
+@pytest.mark.parametrize("second", [scg.Enumeration(), scg.ScoreFunction(samples=2)])
+def test_sums_by_increments_are_the_sums_on_the_plates_of_branches(first, second):
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+    a = graph.sample("a", scg.Bernoulli(logits=theta))
+    graph.cost("of a", (a - theta) ** 2)
+    b = graph.sample("b", scg.Bernoulli(logits=a - theta))
+    c = graph.sample("c", scg.Bernoulli(logits=2 * a + theta))
+    graph.cost("of b", b + 0.5 * theta)
+    d = graph.sample("d", scg.Bernoulli(logits=b * c + theta))
+    graph.cost("of c", c * 1.5)
+    graph.cost("of d", d * b - a)
+    estimators = {"a": first, "b": second, "c": first, "d": second}
+    rng = np.random.default_rng(0)
+    trace = scg.forward(
+        graph, {"theta": 0.3}, rng=rng, rows=5, samples=2, estimators=estimators
+    )
+    program = scg.compile(graph, estimators).program
+    expected, found = in_total(program, trace), by_increments(program, trace)
+    assert any(e.base for e in program.downstream.increments(program.scored))
+    for i, total in expected.items():
+        np.testing.assert_allclose(found[i], total, rtol=1e-12)
