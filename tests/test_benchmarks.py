@@ -1,0 +1,103 @@
+"""The comparison with other libraries times nothing that has another expectation."""
+
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+import pytest
+from markdown_code import ROOT
+
+CALLS = {"chain": 150, "belief24": 20, "rnn": 30, "toy1000": 300}
+
+
+@pytest.fixture(autouse=True)
+def benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+
+
+@pytest.fixture
+def agreement():
+    return import_module("peers.agreement")
+
+
+def small(name):
+    """Make a workload of 8 rows, which shows what more do."""
+    workload = import_module("peers.workloads").make(name)
+    if name not in {"belief24", "rnn"}:
+        return workload
+    data = {k: v[:8] for k, v in workload.data.items()}
+    return replace(workload, rows=8, data=data)
+
+
+def step_of(library, name, seed):
+    workload = small(name)
+    return getattr(import_module(f"peers.{library}"), workload.kind)(workload, seed)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("name", CALLS)
+def test_scg_and_hand_written_numpy_have_the_same_expected_gradient(name, agreement):
+    by_hand = agreement.observe(step_of("numpy_by_hand", name, 1), CALLS[name])
+    own = agreement.observe(step_of("scg_models", name, 2), CALLS[name])
+    scores = agreement.require_agreement(own, by_hand, "scg")
+    squares = [square for square, _ in scores.values()]
+    # Not by being blind: the z-scores are spread as those of unequal draws are.
+    assert len(squares) == 1 or 0.5 < np.median(squares) < 1.5
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("library", ["numpy_by_hand", "scg_models"])
+def test_a_gradient_is_float32_and_shaped_like_the_params(library, name):
+    gradient = step_of(library, name, 0)()
+    got = {k: (np.shape(v), v.dtype) for k, v in gradient.items()}
+    params = small(name).params
+    assert got == {k: (v.shape, np.dtype(np.float32)) for k, v in params.items()}
+
+
+def scaled(gradient):
+    """Do as a baseline would that contains the own cost, among four rows."""
+    return {k: v * (1 - 1 / 4) for k, v in gradient.items()}
+
+
+def shifted(gradient):
+    """Go wrong in one entry."""
+    gradient["W5"][3, 4] += 0.05
+    return gradient
+
+
+def swapped(gradient):
+    """Credit two variables with each other's costs."""
+    return gradient | {"W2": gradient["W8"], "W8": gradient["W2"]}
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(
+    ("name", "bias"), [("toy1000", scaled), ("chain", shifted), ("chain", swapped)]
+)
+def test_a_biased_gradient_is_refused(name, bias, agreement):
+    right, wrong = (step_of("numpy_by_hand", name, seed) for seed in (1, 2))
+    reference = agreement.observe(right, 300)
+    agreement.require_agreement(agreement.observe(wrong, 300), reference, "this")
+    found = agreement.observe(lambda: bias(wrong()), 300)
+    with pytest.raises(agreement.DisagreementError, match="expectation"):
+        agreement.require_agreement(found, reference, "this")
+
+
+@pytest.mark.parametrize("change", ["name", "shape"])
+def test_a_gradient_of_other_params_is_refused(change, agreement):
+    step = step_of("numpy_by_hand", "toy1", 1)
+    reference = agreement.observe(step, 3)
+    other = {"eta": 0.1} if change == "name" else {"theta": np.ones(2)}
+    with pytest.raises(agreement.DisagreementError, match="expected"):
+        agreement.compare(agreement.observe(lambda: other, 3), reference)
+
+
+def test_rounds_are_taken_in_turn_and_ratios_within_a_round():
+    race = import_module("peers.race")
+    calls = []
+    steps = {name: lambda name=name: calls.append(name) for name in "ab"}
+    times = race.race(steps, rounds=3, seconds=1e-9)
+    assert [len(t) for t in times.values()] == [3, 3]
+    assert "".join(calls)[-12:] == 3 * "aabb"
+    found = race.ratios({"a": [1.0, 2.0, 4.0], "b": [2.0, 2.0, 2.0]}, "a")
+    assert found["b"] == (1.0, 0.5)
