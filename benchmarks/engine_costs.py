@@ -27,11 +27,11 @@ print(time.process_time() - began)
 MEMORY = """
 import sys
 sys.path.insert(0, {folder!r})
-from peers import scg_models
+from peers import {module} as models
 from peers.workloads import make
 
 workload = make({workload!r})
-step = getattr(scg_models, workload.kind)(workload, seed=0)
+step = getattr(models, workload.kind)(workload, seed=0)
 for _ in range(50):
     step()
 lines = open("/proc/self/status").read().splitlines()
@@ -56,8 +56,10 @@ def processes() -> None:
         print(f"| import {module} | {seconds:.3f} s |", flush=True)
     folder = str(Path(__file__).parent)
     for workload in ("toy1", "belief24", "belief100", "rnn"):
-        peak = alone(MEMORY.format(folder=folder, workload=workload)) / 1e3
-        print(f"| peak memory, {workload} | {peak:.0f} MB |", flush=True)
+        for name, module in (("scg", "scg_models"), ("NumPy", "numpy_by_hand")):
+            code = MEMORY.format(folder=folder, module=module, workload=workload)
+            peak = alone(code) / 1e3
+            print(f"| peak memory, {workload}, {name} | {peak:.0f} MB |", flush=True)
 
 
 def long_chain(num_nodes: int) -> scg.Graph:

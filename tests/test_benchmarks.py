@@ -1,6 +1,8 @@
 """The comparison with other libraries times nothing that has another expectation."""
 
+import time
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -41,8 +43,8 @@ def test_scg_and_hand_written_numpy_have_the_same_expected_gradient(name, agreem
     own = agreement.observe(step_of("scg_models", name, 2), CALLS[name])
     scores = agreement.require_agreement(own, by_hand, "scg")
     squares = [square for square, _ in scores.values()]
-    # Not by being blind: the z-scores are spread as those of unequal draws are.
-    assert len(squares) == 1 or 0.5 < np.median(squares) < 1.5
+    # Not by being blind: unequal draws differ by about a standard error.
+    assert len(squares) == 1 or np.median(squares) > 0.2
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -95,9 +97,21 @@ def test_a_gradient_of_other_params_is_refused(change, agreement):
 def test_rounds_are_taken_in_turn_and_ratios_within_a_round():
     race = import_module("peers.race")
     calls = []
-    steps = {name: lambda name=name: calls.append(name) for name in "ab"}
+
+    def step(name):
+        time.sleep(1e-3)  # more than a clock's tick
+        calls.append(name)
+
+    steps = {name: partial(step, name) for name in "ab"}
     times = race.race(steps, rounds=3, seconds=1e-9)
     assert [len(t) for t in times.values()] == [3, 3]
     assert "".join(calls)[-12:] == 3 * "aabb"
     found = race.ratios({"a": [1.0, 2.0, 4.0], "b": [2.0, 2.0, 2.0]}, "a")
     assert found["b"] == (1.0, 0.5)
+
+
+def test_a_step_that_keeps_two_cores_busy_is_refused():
+    race = import_module("peers.race")
+    race.require_one_core("this", 1.02)
+    with pytest.raises(RuntimeError, match=r"this: expected one core .*, got 1\.60"):
+        race.require_one_core("this", 1.6)

@@ -1,4 +1,4 @@
-"""Whether two steps have the same expected gradient: Welch's test for every entry.
+"""Whether two steps have the same expected gradient: a t-test for every entry.
 
 A test of the values themselves would be wrong, since the steps draw differently. The
 means over many calls of each differ by about one standard error, entry by entry, if and
@@ -34,7 +34,7 @@ class Moments:
 
 
 def observe(
-    step: Callable[[], dict], calls: int, seconds: float = np.inf, at_least: int = 30
+    step: Callable[[], dict], calls: int, seconds: float = np.inf, at_least: int = 50
 ) -> Moments:
     """Call a step so many times, or fewer if that takes too many seconds."""
     began, done = time.perf_counter(), 0
@@ -82,15 +82,19 @@ def require_agreement(a: Moments, b: Moments, name: str) -> dict:
 
 
 def z_scores(a: Moments, b: Moments, name: str) -> np.ndarray:
-    """Compute sizes of Welch's t, made normal (Wallace 1959, equation 3.5)."""
+    """Compute sizes of Student's t, made normal (Wallace 1959, equation 3.5).
+
+    The variance is the larger of the two: one that has seen few calls may not have seen
+    the rare one in which an entry is large.
+    """
     if a.mean[name].shape != b.mean[name].shape:
         shapes = f"{b.mean[name].shape}, got {a.mean[name].shape}"
         msg = f"expected a gradient of {name!r} of shape {shapes}."
         raise DisagreementError(msg)
-    u, v = a.variance[name] / a.calls, b.variance[name] / b.calls
+    variance = np.maximum(a.variance[name], b.variance[name])
+    square = variance * (1 / a.calls + 1 / b.calls)
     # Where nothing is random, the means agree to float32's precision.
     rounding = 1e-6 * np.maximum(np.abs(a.mean[name]), np.abs(b.mean[name])) + 1e-12
-    square = u + v + rounding**2
-    t = (a.mean[name] - b.mean[name]) / np.sqrt(square)
-    n = square**2 / (u**2 / (a.calls - 1) + v**2 / (b.calls - 1) + 1e-12 * square**2)
+    t = (a.mean[name] - b.mean[name]) / np.sqrt(square + rounding**2)
+    n = min(a.calls, b.calls) - 1
     return (8 * n + 1) / (8 * n + 3) * np.sqrt(n * np.log1p(t * t / n))

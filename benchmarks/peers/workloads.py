@@ -14,7 +14,8 @@ belief
 rnn
     A recurrent policy reads 16 numbers a step and draws one of 10 actions, which costs
     0 if it is the target and 1 if not. An action is credited with the costs from its
-    own on. Actions do not feed back.
+    own on. Actions do not feed back, so that a library which finds out what an action
+    influences credits it with its own cost alone; the expectation is the same.
 toy
     One bit with log-odds theta for each row; it costs ``(b - .45)**2``.
 """
