@@ -115,3 +115,28 @@ def test_a_step_that_keeps_two_cores_busy_is_refused():
     race.require_one_core("this", 1.02)
     with pytest.raises(RuntimeError, match=r"this: expected one core .*, got 1\.60"):
         race.require_one_core("this", 1.6)
+
+
+@pytest.mark.parametrize(
+    ("file", "function", "kind"),
+    [
+        ("libscipy_openblas64_-32a4b2a6.so", "sgemm_kernel_SKYLAKEX", "GEMM"),
+        ("_generator.cpython-311-x86_64-linux-gnu.so", "random_raw", "random"),
+        ("_multiarray_umath.cpython-311.so", "FLOAT_tanh_X86_V4", "transcendental"),
+        ("_multiarray_umath.cpython-311.so", "FLOAT_add_X86_V3", "NumPy's loops"),
+        ("_multiarray_umath.cpython-311.so", "ufunc_generic_fastcall", "NumPy's calls"),
+        ("libm.so.6", "fetestexcept", "NumPy's calls"),
+        ("[kernel.kallsyms]", "clear_page_erms", "memory"),
+        ("libc.so.6", "__memset_avx512_unaligned_erms", "memory"),
+        ("libpython3.11.so.1.0", "_PyEval_EvalFrameDefault", "Python"),
+    ],
+)
+def test_a_profile_tells_where_the_processor_is(file, function, kind):
+    place = import_module("peers.sampler").Place(1, file, function)
+    assert import_module("profile_workloads").kind(place) == kind
+
+
+def test_costs_beside_a_step_are_measured_on_graphs_of_the_size_asked_for():
+    costs = import_module("engine_costs")
+    assert 100 <= len(costs.long_chain(100).nodes) < 110
+    assert all(0 < seconds < 60 for seconds in costs.measure(10))
