@@ -278,13 +278,18 @@ def _entropy(
     role = node.role
     assert isinstance(role, Draw)
     parameters = [site.distribution.parameters[name] for name in role.names]
-    zeros = np.zeros(np.shape(site.value), node.store.float_dtype(node.name))
+    shape, joint = np.shape(site.value), len(site.distribution.shape)
+    dtype = node.store.float_dtype(node.name)
 
     def entropy(*values: Any) -> Any:
-        return role.at(values).entropy() + zeros
+        each = role.at(values).entropy()
+        # That of a joint density lacks the axes of the draw that it is joint over.
+        axes = len(shape) - (joint - np.ndim(each))
+        return each + np.zeros(shape[:axes], dtype)
 
     h, pull = trace_vjp(entropy, parameters, range(len(parameters)))
-    adjoint = (per_event(site.weight, zeros) * weight + zeros).astype(zeros.dtype)
+    zeros = np.zeros(np.shape(h), dtype)
+    adjoint = (per_event(site.weight, zeros) * weight + zeros).astype(dtype)
     # In a loop, time comes back out of the rows.
     slopes = [
         (parent, g if parent.loop is None else g.reshape(*lead, *g.shape[1:]))

@@ -195,7 +195,7 @@ class Environment:
         whole = expected.dtype.kind in "iub"
         role = action.role
         never_whole = (
-            whole and isinstance(role, Draw) and role.distribution.support() is None
+            whole and isinstance(role, Draw) and not role.distribution.discrete
         )
         if action.dtype.kind not in "fiub" or never_whole:
             msg = (

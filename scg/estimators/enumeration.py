@@ -74,7 +74,8 @@ class Enumeration(AbstractEstimator):
 
     def branches(self, distribution: Any, event_shape: tuple[int, ...]) -> int:
         """Return the size of the joint support."""
-        size = len(distribution.support()) ** math.prod(event_shape)
+        support = distribution.support()
+        size = len(support) ** _elements(support, event_shape)
         if size > self.limit:
             msg = (
                 f"Enumeration: expected a joint support of at most {self.limit} "
@@ -92,13 +93,19 @@ class Enumeration(AbstractEstimator):
         event = shape[1:]
         support = distribution.support()
         joint = np.array(
-            list(itertools.product(support, repeat=math.prod(event))), support.dtype
+            list(itertools.product(support, repeat=_elements(support, event))),
+            support.dtype,
         ).reshape(-1, *event)
         value = np.tile(joint, (shape[0] // len(joint),) + (1,) * len(event))
-        log_prob = np.broadcast_to(distribution.log_prob(value), value.shape)
+        log_prob = distribution.log_prob(value)
         weights = np.exp(log_prob.reshape(len(value), -1).sum(axis=1))
         return Drawn(value, weights=weights)
 
     def adjoints(self, site: Site) -> dict[str, Any]:
         """Return the derivative of the weights, as ``p_k ∇ log p_k``."""
         return ScoreFunction().adjoints(site)
+
+
+def _elements(support: Any, event_shape: tuple[int, ...]) -> int:
+    """Count the elements of an event; one of them may itself be a vector."""
+    return math.prod(event_shape[: len(event_shape) - support[0].ndim])
