@@ -9,6 +9,7 @@
     │   └── TruthValueError (TypeError)    a truth test on a node
     ├── UnknownNameError (KeyError)        a name nobody has
     ├── DistributionError (ValueError)     parameters outside their range
+    │   └── NoClosedFormError (NotImplementedError)  a quantity without a formula
     ├── EstimatorError (ValueError)        an estimator that cannot be used here
     │   ├── NotDifferentiableError         a needed derivative does not exist
     │   ├── BaselineError                  a baseline that would bias
@@ -38,6 +39,7 @@ __all__ = [
     "GraphError",
     "InputError",
     "MissingExtraError",
+    "NoClosedFormError",
     "NonFiniteError",
     "NotDifferentiableError",
     "ScgError",
@@ -123,6 +125,16 @@ class DistributionError(ScgError, ValueError):
     Examples
     --------
     >>> issubclass(DistributionError, ValueError)
+    True
+    """
+
+
+class NoClosedFormError(DistributionError, NotImplementedError):
+    """Report an entropy that no finite formula gives.
+
+    Examples
+    --------
+    >>> issubclass(NoClosedFormError, NotImplementedError)
     True
     """
 
