@@ -5,13 +5,12 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import grad
+import scipy.stats
+from autograd import grad, make_vjp
+from distribution_case import ROW_PROBS, ROWS
 from distribution_cases import (
     CASES,
     DTYPES,
-    ROW_PROBS,
-    ROWS,
-    SCALE,
     Case,
     cast,
     every_case,
@@ -33,11 +32,21 @@ def assert_moments(draws: Any, mean: Any, variance: Any, max_z: float = 5.0) -> 
         assert np.all(z < max_z), f"|z| {z} over {max_z}"
 
 
-def moments_of(case: Case, draws: Any) -> tuple[Any, Any, Any]:
-    if case.moments is not None:
-        return (draws, *case.moments)
-    one_hot = (draws[..., None] == np.arange(3)).astype(float)
-    return one_hot, ROW_PROBS, ROW_PROBS * (1 - ROW_PROBS)
+def as_numbers(case: Case, draws: Any) -> Any:
+    """Give categories as one-hot vectors, all else as it is."""
+    if case.family is d.Categorical:
+        return (draws[..., None] == np.arange(3)).astype(float)
+    return draws
+
+
+def moments(case: Case) -> tuple[Any, Any]:
+    mean = case.mean(lambda x: as_numbers(case, x))
+    return mean, case.mean(lambda x: (as_numbers(case, x) - mean) ** 2)
+
+
+def draw(distribution: Any, case: Case, seed: int, rows: int) -> Any:
+    rng = np.random.default_rng(seed)
+    return distribution.sample(rng, (rows, *case.distribution.shape))
 
 
 @pytest.mark.statistical
@@ -45,17 +54,68 @@ def moments_of(case: Case, draws: Any) -> tuple[Any, Any, Any]:
 @every_dtype
 def test_draws_have_the_moments_of_the_family(case: Case, dtype: Any) -> None:
     distribution = cast(case.distribution, dtype)
-    draws = distribution.sample(np.random.default_rng(1), (40_000, 4))
+    draws = draw(distribution, case, 1, 40_000)
     assert draws.dtype == distribution.dtype
-    assert_moments(*moments_of(case, draws))
+    assert_moments(as_numbers(case, draws), *moments(case))
 
 
 @pytest.mark.statistical
 @every_case
 def test_the_check_of_moments_fails_on_another_distribution(case: Case) -> None:
-    draws = case.other.sample(np.random.default_rng(1), (40_000, 4))
+    draws = draw(case.other, case, 1, 40_000)
     with pytest.raises(AssertionError, match="over 5"):
-        assert_moments(*moments_of(case, draws))
+        assert_moments(as_numbers(case, draws), *moments(case))
+
+
+def p_values(case: Case, draws: Any) -> Any:
+    """Test each element by Kolmogorov-Smirnov, or by chi-square of its values."""
+    if case.levels is not None:
+        levels = case.levels(draws).reshape(len(draws), -1)
+        return [scipy.stats.kstest(column, "uniform").pvalue for column in levels.T]
+    points, _ = case.grid
+    masses = np.exp(case.log_density(points))
+    axes = tuple(range(2, points.ndim))
+    found = np.stack([np.all(draws == x, axis=axes).sum(axis=0) for x in points])
+    return [chi_square(*columns) for columns in zip(found.T, masses.T, strict=True)]
+
+
+def chi_square(found: Any, masses: Any) -> float:
+    expected = found.sum() * masses
+    many = expected > 5
+    if many.sum() < 2:
+        return 1.0
+    # What is rare is one class.
+    found = np.append(found[many], found[~many].sum() + 1e-9)
+    expected = np.append(expected[many], expected[~many].sum() + 1e-9)
+    expected *= found.sum() / expected.sum()
+    return float(scipy.stats.chisquare(found, expected).pvalue)
+
+
+@pytest.mark.statistical
+@every_case
+@every_dtype
+def test_draws_follow_the_distribution(case: Case, dtype: Any) -> None:
+    distribution = cast(case.distribution, dtype)
+    draws = draw(distribution, case, 5, 20_000)
+    assert np.min(p_values(case, draws)) > 1e-4
+
+
+@pytest.mark.statistical
+@every_case
+def test_the_test_of_draws_fails_on_another_distribution(case: Case) -> None:
+    draws = draw(case.other, case, 5, 20_000)
+    with np.errstate(invalid="ignore"):
+        assert np.min(p_values(case, draws)) < 1e-6
+
+
+@every_case
+def test_draws_are_in_the_support(case: Case) -> None:
+    for dtype in DTYPES:
+        distribution = cast(case.distribution, dtype)
+        draws = draw(distribution, case, 6, 2_000)
+        assert np.all(np.isfinite(distribution.log_prob(draws)))
+        for score in distribution.score(draws).values():
+            assert np.all(np.isfinite(score))
 
 
 @pytest.mark.statistical
@@ -71,9 +131,7 @@ def test_parameters_without_rows_are_shared_by_all_rows() -> None:
 
 @every_case
 def test_the_same_seed_draws_the_same(case: Case) -> None:
-    one, two = (
-        case.distribution.sample(np.random.default_rng(3), (5, 4)) for _ in range(2)
-    )
+    one, two = (draw(case.distribution, case, 3, 5) for _ in "12")
     np.testing.assert_array_equal(one, two)
 
 
@@ -83,35 +141,82 @@ def test_a_reparameterised_draw_is_the_draw_of_its_noise(
     case: Case, dtype: Any
 ) -> None:
     distribution = cast(case.distribution, dtype)
-    noise = distribution.noise(np.random.default_rng(4), (5, 4))
+    shape = (5, *distribution.shape)
+    noise = distribution.noise(np.random.default_rng(4), shape)
     if not distribution.reparameterised:
         assert noise is None
         with pytest.raises(NotDifferentiableError, match=r"draw of \w+ is not"):
             distribution.reparameterise(noise)
         return
-    draw = distribution.sample(np.random.default_rng(4), (5, 4))
-    np.testing.assert_array_equal(distribution.reparameterise(noise), draw)
+    drawn = distribution.sample(np.random.default_rng(4), shape)
+    assert drawn.shape == shape
+    np.testing.assert_array_equal(distribution.reparameterise(noise), drawn)
     assert noise is not None
-    assert noise.dtype == draw.dtype == dtype
+    assert len(noise) == 5
+    assert noise.dtype == drawn.dtype == dtype
 
 
-def test_a_reparameterised_draw_has_the_derivatives_of_its_formula() -> None:
-    noise = np.array([-0.5, 0.25, 2.0, 0.0])
+every_reparameterised = pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.distribution.reparameterised],
+    ids=lambda case: case.name,
+)
 
-    def total(name: str, value: Any, distribution: Any) -> Any:
-        return anp.sum(distribution.replace(**{name: value}).reparameterise(noise))
 
-    exact = {
-        (0, "mean"): np.ones(4),
-        (0, "scale"): noise,
-        (1, "log_scale"): SCALE * noise,
-        (2, "low"): 1 - noise,
-        (2, "high"): noise,
-    }
-    for (which, name), expected in exact.items():
-        distribution = CASES[4 + which].distribution
-        got = grad(total, 1)(name, distribution.parameters[name], distribution)
-        np.testing.assert_allclose(got, expected, atol=1e-15)
+@every_reparameterised
+def test_a_draw_has_two_derivatives_in_its_parameters(case: Case) -> None:
+    rng, h = np.random.default_rng(7), 1e-5
+    shape = (6, *case.distribution.shape)
+    noise, weight = case.distribution.noise(rng, shape), rng.normal(size=shape)
+    assert noise is not None
+    for name, x in case.learnt.items():
+        direction = rng.normal(size=x.shape)
+
+        def along(
+            t: Any, name: str = name, x: Any = x, v: Any = direction, w: Any = weight
+        ) -> Any:
+            here = case.distribution.replace(**{name: x + t * v})
+            return anp.sum(anp.tanh(here.reparameterise(noise)) * w) + 0.0 * t * t
+
+        first, second = grad(along), grad(grad(along))
+        numeric = (along(h) - along(-h)) / (2 * h)
+        assert first(0.0) == pytest.approx(numeric, rel=1e-6, abs=1e-8)
+        numeric = (first(h) - first(-h)) / (2 * h)
+        assert second(0.0) == pytest.approx(numeric, rel=1e-5, abs=1e-7)
+
+
+@every_reparameterised
+def test_the_gradient_of_a_mean_is_the_mean_of_the_gradients(case: Case) -> None:
+    distribution = case.distribution
+    shape = (20_000, *distribution.shape)
+    noise = distribution.noise(np.random.default_rng(8), shape)
+    draws = distribution.reparameterise(noise)
+    slopes = 1 - np.tanh(draws) ** 2
+    for name in case.learnt:
+        # The mean of f times the score, which the reparameterisation knows nothing of.
+        exact = pathwise_mean_by_score(case, name)
+        pull, _ = make_vjp(
+            lambda x, n=name: distribution.replace(**{n: x}).reparameterise(noise)
+        )(np.broadcast_to(case.learnt[name], (20_000, *case.learnt[name].shape)))
+        each = pull(slopes)
+        error = each.std(axis=0, ddof=1) / np.sqrt(len(each))
+        assert np.all(np.abs(each.mean(axis=0) - exact) < 5 * np.maximum(error, 1e-9))
+        assert np.any(np.abs(each.mean(axis=0)) > 5 * error)
+
+
+def pathwise_mean_by_score(case: Case, name: str) -> Any:
+    """Differentiate the mean of the sum of tanh over a draw in one parameter."""
+    points, _ = case.grid
+    score = case.distribution.score(points)[name]
+    total = np.tanh(points).sum(axis=tuple(range(2, points.ndim)))
+    mean = case.mean(lambda _: total[(..., *(None,) * (score.ndim - 2))] * score)
+    if case.distribution.fixed_support:
+        return mean
+    low, high = case.distribution.parameters.values()
+    # The mean of tanh over an interval, differentiated at its ends.
+    area = np.log(np.cosh(high) / np.cosh(low)) / (high - low)
+    edge = np.tanh(low) if name == "low" else np.tanh(high)
+    return (area - edge if name == "low" else edge - area) / (high - low)
 
 
 class Extreme:
@@ -159,15 +264,30 @@ def test_a_categorical_never_draws_what_has_no_mass(
 @every_case
 def test_a_support_lists_what_is_drawn(case: Case) -> None:
     support = case.distribution.support()
-    assert (support is not None) == case.distribution.discrete
+    infinite = case.family in {d.Poisson, d.Geometric}
+    assert (support is not None) == (case.distribution.discrete and not infinite)
     if support is not None:
-        draws = case.distribution.sample(np.random.default_rng(0), (500, 4))
+        draws = draw(case.distribution, case, 0, 500)
         assert support.dtype == draws.dtype
-        assert np.unique(draws).tolist() == support.tolist()
+        event = (-1, *support.shape[1:])
+        drawn = np.unique(draws.reshape(event), axis=0)
+        assert sorted(drawn.tolist()) == sorted(support.tolist())
 
 
 def test_draws_in_another_floating_dtype_have_that_dtype() -> None:
     rng = np.random.default_rng(0)
-    half = np.zeros(3, np.float16)
-    for distribution in (d.Bernoulli(half), d.Normal(half, 1.0), d.Uniform(half, 1.0)):
+    zeros, ones = np.zeros(3, np.float16), np.ones(3, np.float16)
+    for distribution in (
+        d.Bernoulli(zeros),
+        d.Normal(zeros, 1.0),
+        d.Uniform(zeros, 1.0),
+        d.Exponential(ones),
+        d.Laplace(zeros, 1.0),
+        d.Gamma(ones),
+        d.Beta(ones, 2.0),
+        d.Dirichlet(ones),
+        d.Poisson(ones),
+        d.TruncatedNormal(zeros, 1.0, -1.0, 1.0),
+        d.MultivariateNormal(zeros, 1.0),
+    ):
         assert distribution.sample(rng, (5, 3)).dtype == np.float16

@@ -147,7 +147,9 @@ class Binomial(AbstractDiscrete):
 
     @property
     def _trial(self) -> Bernoulli:
-        return Bernoulli(self.logits, probs=self.probs)
+        if self.probs is None:
+            return Bernoulli(wide(self.logits))
+        return Bernoulli(probs=wide(self.probs))
 
     def entropy(self) -> Any:
         """Sum -p(k) log p(k) over the support, which must be known."""
