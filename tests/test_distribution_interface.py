@@ -73,6 +73,22 @@ WRONG = [
     (lambda: d.Categorical(0.0), r"shape \(..., K\)"),
     (lambda: d.Normal(0.0), "exactly one of 'scale' and 'log_scale', got none"),
     (lambda: d.Normal(0.0, 1.0, log_scale=0.0), "got 'scale' and 'log_scale'"),
+    (d.Exponential, "exactly one of 'rate' and 'log_rate', got none"),
+    (lambda: d.Poisson(1.0, log_rate=0.0), "got 'rate' and 'log_rate'"),
+    (lambda: d.Laplace(0.0), "exactly one of 'scale' and 'log_scale', got none"),
+    (lambda: d.LogNormal(0.0), "exactly one of 'scale' and 'log_scale', got none"),
+    (lambda: d.TanhNormal(0.0), "exactly one of 'scale' and 'log_scale', got none"),
+    (d.Geometric, "exactly one of 'logits' and 'probs', got none"),
+    (lambda: d.Binomial(3), "exactly one of 'logits' and 'probs', got none"),
+    (d.OneHotCategorical, "exactly one of 'logits' and 'probs', got none"),
+    (lambda: d.OneHotCategorical(0.0), r"shape \(..., K\), got scalars"),
+    (lambda: d.Dirichlet(1.0), r"shape \(..., K\), got scalars"),
+    (lambda: d.MultivariateNormal(0.0, 1.0), r"shape \(..., K\), got scalars"),
+    (lambda: d.MultivariateNormal([0.0]), "exactly one of 'scale' and 'scale_tril'"),
+    (
+        lambda: d.MultivariateNormal([0.0], scale_tril=[1.0]),
+        r"scale_tril of shape \(..., K, K\), got \(1,\)",
+    ),
 ]
 
 
@@ -103,6 +119,33 @@ INVALID = [
     (d.Uniform(1.0, 1.0), "low < high"),
     (d.Uniform(0.0, np.array([1.0, -1.0])), r"low < high .* got -1.0"),
     (d.Uniform(0.0, INF), "low < high"),
+    (d.Exponential(0.0), "positive, finite rate of Exponential"),
+    (d.Exponential(log_rate=NAN), "finite log_rate of Exponential"),
+    (d.Laplace(INF, 1.0), "finite mean of Laplace"),
+    (d.Laplace(0.0, -1.0), "positive, finite scale of Laplace"),
+    (d.LogNormal(NAN, 1.0), "finite mean of LogNormal"),
+    (d.LogNormal(0.0, log_scale=INF), "finite log_scale of LogNormal"),
+    (d.TanhNormal(0.0, 0.0), "positive, finite scale of TanhNormal"),
+    (d.TruncatedNormal(0.0, 0.0, -1.0, 1.0), "positive, finite scale of Truncated"),
+    (d.TruncatedNormal(0.0, 1.0, 1.0, 1.0), "low < high of TruncatedNormal"),
+    (d.Gamma(np.array([1.0, 0.0])), r"concentration of Gamma, got 0.0 \(1 of 2"),
+    (d.Gamma(1.0, INF), "positive, finite rate of Gamma"),
+    (d.Beta(-1.0, 1.0), "positive, finite alpha of Beta"),
+    (d.Beta(1.0, NAN), "positive, finite beta of Beta"),
+    (d.Dirichlet([1.0, 0.0]), "positive, finite concentration of Dirichlet"),
+    (d.Poisson(-1.0), "positive, finite rate of Poisson"),
+    (d.Geometric(probs=0.0), r"probs of Geometric in \(0, 1\]"),
+    (d.Geometric(INF), "finite logits of Geometric"),
+    (d.Binomial(1.5, 0.0), "count of Binomial that is a whole number"),
+    (d.Binomial(-1, 0.0), "count of Binomial that is a whole number"),
+    (d.Binomial(3, probs=1.5), r"probs of Binomial in \[0, 1\]"),
+    (d.OneHotCategorical([-INF, -INF]), "finite maximum, got -inf"),
+    (d.MultivariateNormal([NAN], 1.0), "finite mean of Multivariate"),
+    (d.MultivariateNormal([0.0], -1.0), "positive, finite scale of Multivariate"),
+    (
+        d.MultivariateNormal([0.0, 0.0], scale_tril=[[1.0, 0.0], [1.0, 0.0]]),
+        r"positive diagonal of scale_tril .* got 0.0 \(1 of 2",
+    ),
 ]
 
 
@@ -125,9 +168,12 @@ def test_parameters_in_range_pass(case: Case) -> None:
 class Lazy(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
     """A node that records calls, to be run later."""
 
-    def __init__(self, run: Callable[[], Any]) -> None:
+    def __init__(self, run: Callable[[], Any], shape: tuple[int, ...] = (4,)) -> None:
         self.run = run
-        self.dtype, self.shape = np.dtype(np.float64), (4,)
+        self.dtype, self.shape = np.dtype(np.float64), shape
+
+    def __getitem__(self, index: Any) -> Any:
+        return Lazy(lambda: self.run()[index])
 
     def __array_ufunc__(
         self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
@@ -152,21 +198,23 @@ def test_nodes_as_parameters_build_graph_and_compute_the_same(case: Case) -> Non
     built = []
 
     def lazy(value: Any) -> Lazy:
-        return Lazy(lambda: value if built else fail())
+        return Lazy(lambda: value if built else fail(), value.shape)
 
-    names = {k: lazy(v) for k, v in case.distribution.parameters.items()}
+    names = {k: lazy(v) for k, v in case.learnt.items()}
     node, value = case.distribution.replace(**names), lazy(case.value)
     node.validate("z")
     results = [
         (node.log_prob(value), case.distribution.log_prob(case.value)),
         (node.log_prob(case.value), case.distribution.log_prob(case.value)),
         (case.distribution.log_prob(value), case.distribution.log_prob(case.value)),
-        (node.entropy(), case.distribution.entropy()),
         (node.kl(case.other), case.distribution.kl(case.other)),
         (case.distribution.kl(node), case.distribution.kl(case.distribution)),
     ]
+    if case.has_entropy:
+        results.append((node.entropy(), case.distribution.entropy()))
     if node.reparameterised:
-        noise = np.ones(4)
+        rng = np.random.default_rng(0)
+        noise = case.distribution.noise(rng, case.distribution.shape)
         plain = case.distribution.reparameterise(noise)
         results.append((node.reparameterise(lazy(noise)), plain))
     built.append(True)
@@ -180,3 +228,32 @@ def test_every_family_declares_what_it_is(family: Any) -> None:
     for flag in ("discrete", "reparameterised", "has_closed_score", "fixed_support"):
         assert isinstance(getattr(family, flag), bool)
     assert family.fixed_support == (family is not d.Uniform)
+
+
+def test_constants_of_a_family_may_not_be_learnt() -> None:
+    node = Lazy(fail)
+    with pytest.raises(DistributionError, match="count of whole numbers, got a node"):
+        d.Binomial(node, 0.0)
+    with pytest.raises(DistributionError, match="ends that are constants"):
+        d.TruncatedNormal(0.0, 1.0, low=node)
+    node.dtype = np.dtype(np.int64)
+    unknown = d.Binomial(node, 0.0)
+    assert unknown.support() is None
+    with pytest.raises(DistributionError, match="count that is a constant, got a node"):
+        unknown.entropy()
+    with pytest.raises(DistributionError, match="two Binomial of the same count"):
+        unknown.kl(d.Binomial(3, 0.0))
+    with pytest.raises(DistributionError, match="two Binomial of the same count"):
+        d.Binomial(2, 0.0).kl(d.Binomial(3, 0.0))
+
+
+def test_the_axis_of_rows_is_not_that_of_components() -> None:
+    rows = Lazy(fail, (-1,))
+    for make in (
+        lambda: d.Dirichlet(rows),
+        lambda: d.OneHotCategorical(rows),
+        lambda: d.MultivariateNormal(rows, 1.0),
+        lambda: d.MultivariateNormal(np.zeros(2), rows),
+    ):
+        with pytest.raises(DistributionError, match=r"got .* with one number a row"):
+            make()

@@ -105,6 +105,14 @@ class MultivariateNormal(AbstractReparameterised):
     def _factor(self) -> Any:
         return anp.tril(self.scale_tril)
 
+    @property
+    def _identity(self) -> NDArray[Any]:
+        shapes = map(p.shape_of, self.parameters.values())
+        return np.eye(max(s[-1] for s in shapes if s), dtype=self.dtype)
+
+    def _diagonal(self, matrix: Any) -> Any:
+        return anp.sum(matrix * self._identity, axis=-1)
+
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
         """Draw from the standard normal distribution."""
         return standard(rng.standard_normal, shape, self.dtype)
@@ -113,7 +121,9 @@ class MultivariateNormal(AbstractReparameterised):
         """Compute μ + L ε."""
         if self.scale_tril is None:
             return self._components.reparameterise(noise)
-        return self.mean + _product(self._factor, noise)
+        if len(p.shape_of(self.scale_tril)) == 2:
+            return self.mean + anp.matmul(noise, anp.swapaxes(self._factor, -1, -2))
+        return self.mean + anp.einsum("...ij,...j->...i", self._factor, noise)
 
     def log_prob(self, value: Any) -> Any:
         """Compute -|z|²/2 - Σ log L_kk - K log(2π)/2 for each vector."""
@@ -121,7 +131,7 @@ class MultivariateNormal(AbstractReparameterised):
             return anp.sum(self._components.log_prob(value), axis=-1)
         factor = self._factor
         z = solve_vector(factor, p.as_draw(value, self.dtype) - self.mean)
-        each = -0.5 * z * z - anp.log(_diagonal(factor)) - _HALF_LOG_2_PI
+        each = -0.5 * z * z - anp.log(self._diagonal(factor)) - _HALF_LOG_2_PI
         return anp.sum(each, axis=-1)
 
     def score(self, value: Any) -> dict[str, NDArray[Any]]:
@@ -132,7 +142,7 @@ class MultivariateNormal(AbstractReparameterised):
         z = solve_vector(factor, p.as_draw(value, self.dtype) - self.mean)
         w = solve_vector(np.swapaxes(factor, -1, -2), z)
         # The lower triangle of the transposed inverse is its diagonal.
-        inverse = np.eye(z.shape[-1], dtype=z.dtype) / _diagonal(factor)[..., None]
+        inverse = self._identity / self._diagonal(factor)[..., None]
         outer = np.tril(w[..., :, None] * z[..., None, :])
         return {"mean": w, "scale_tril": outer - inverse}
 
@@ -142,7 +152,7 @@ class MultivariateNormal(AbstractReparameterised):
             return anp.sum(self._components.entropy(), axis=-1)
         # The mean takes part for its shape only.
         shape = 0.0 * stop_gradient(self.mean)
-        each = anp.log(_diagonal(self._factor)) + (0.5 + _HALF_LOG_2_PI) + shape
+        each = anp.log(self._diagonal(self._factor)) + (0.5 + _HALF_LOG_2_PI) + shape
         return anp.sum(each, axis=-1)
 
     def kl(self, other: MultivariateNormal) -> Any:
@@ -150,10 +160,12 @@ class MultivariateNormal(AbstractReparameterised):
         if self.scale_tril is None and other.scale_tril is None:
             return anp.sum(self._components.kl(other._components), axis=-1)
         factor, factor_q = self._matrix(), other._matrix()
-        z = solve_vector(factor_q, self.mean - other.mean + 0.0 * _diagonal(factor))
+        z = solve_vector(
+            factor_q, self.mean - other.mean + 0.0 * self._diagonal(factor)
+        )
         columns = anp.swapaxes(factor, -1, -2)
         M = solve_vector(anp.expand_dims(factor_q, -3), columns)
-        log_ratio = anp.log(_diagonal(factor_q)) - anp.log(_diagonal(factor))
+        log_ratio = anp.log(other._diagonal(factor_q)) - anp.log(self._diagonal(factor))
         each = 0.5 * (anp.sum(M * M, axis=-1) + z * z - 1) + log_ratio
         return anp.sum(each, axis=-1)
 
@@ -161,9 +173,7 @@ class MultivariateNormal(AbstractReparameterised):
         if self.scale_tril is not None:
             return self._factor
         shape = 0.0 * stop_gradient(self.mean)
-        scale = self.scale + shape
-        size = p.shape_of(scale)[-1]
-        return anp.expand_dims(scale, -1) * np.eye(size, dtype=self.dtype)
+        return anp.expand_dims(self.scale + shape, -1) * self._identity
 
     def validate(self, name: str) -> None:
         """Check that all is finite and that scales, or the diagonal, are positive."""
@@ -179,15 +189,3 @@ class MultivariateNormal(AbstractReparameterised):
             expected="a positive diagonal of scale_tril of MultivariateNormal",
             way_out="Put scg.softplus(...) or np.exp(...) of numbers there.",
         )
-
-
-def _diagonal(matrix: Any) -> Any:
-    size = p.shape_of(matrix)[-1]
-    return anp.sum(matrix * np.eye(size, dtype=p.joint_dtype(matrix)), axis=-1)
-
-
-def _product(matrix: Any, vector: Any) -> Any:
-    """Multiply: one product of matrices where the matrix is shared."""
-    if len(p.shape_of(matrix)) == 2:
-        return anp.matmul(vector, anp.swapaxes(matrix, -1, -2))
-    return anp.einsum("...ij,...j->...i", matrix, vector)
