@@ -57,12 +57,32 @@ def timeless(graph):
     return {"k": score(), "m": scg.ScoreFunction()}
 
 
+def vectors(graph):
+    """A loop of vectors with a joint density, and a draw of implicit noise."""
+    w = graph.param("w", np.array([[0.3, -0.2], [0.1, 0.4]]))
+    factor = graph.param("factor", np.array([[2.0, 0.0], [0.5, 1.5]]))
+    x = graph.input("x", shape=(2,))
+
+    def step(state):
+        drive = state @ w
+        graph.value("v", np.tanh(drive[:, 0]))
+        y = graph.sample("y", scg.MultivariateNormal(drive, scale_tril=factor))
+        k = graph.sample("k", scg.OneHotCategorical(logits=drive))
+        g = graph.sample("g", scg.Gamma(np.exp(drive), 2.0))
+        graph.cost("near", ((g - 1.0) ** 2).sum(axis=-1))
+        graph.cost("far", (y[:, 0] - k[:, 1]) ** 2 + y[:, 1] * state[:, 0])
+        return state * 0.5 + k
+
+    graph.scan(step, init=x, length=LENGTH)
+    return {"g": scg.Pathwise(), "k": score(), "y": score()}
+
+
 def score():
     """Credit with a value node that shares its params."""
     return scg.ScoreFunction(baseline=scg.LearnedBaseline("v", weight=0.5, shared=True))
 
 
-BUILDERS = [feed_forward, recurrent, timeless]
+BUILDERS = [feed_forward, recurrent, timeless, vectors]
 
 
 def compiled(build):

@@ -57,7 +57,9 @@ def surrogate(build, clip, entropy):
             A = credit.advantage
             clipped = np.clip(ratio, 1 - clip, 1 + clip)
             total = total + per_row(np.maximum(ratio * A, clipped * A))
-            h = now.distribution(node.name).entropy() + np.zeros(now[node.name].shape)
+            distribution = now.distribution(node.name)
+            zeros = 0 * distribution.log_prob(now[node.name])
+            h = distribution.entropy() + zeros
             total = total - entropy * per_row(h)
             if credit.target is not None:
                 error = now.values[credit.target.value] - credit.target.target

@@ -200,6 +200,11 @@ def test_an_action_that_does_not_fit_is_refused_at_its_line(name):
         world(action)
 
 
+def test_counts_are_whole_numbers_though_there_is_no_largest():
+    graph, world = scg.Graph(), scg.Environment(walks(), name="walk")
+    world(graph.sample("k", scg.Geometric(graph.input("x"))))
+
+
 def test_an_action_that_is_no_whole_number_is_refused_at_the_run():
     graph, world = scg.Graph(), scg.Environment(walks(), name="walk")
     x = graph.input("x")

@@ -57,6 +57,22 @@ def test_importing_works_where_no_extra_is_installed():
     assert hidden.returncode == 0, hidden.stderr
 
 
+def test_a_family_that_needs_an_extra_names_it_when_it_is_made():
+    made = python(
+        f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); import scg\n"
+        "scg.Exponential(2.0).sample(__import__('numpy').random.default_rng(0), (3,))\n"
+        "for make in (scg.Gamma, scg.Poisson, scg.Dirichlet):\n"
+        "    try:\n"
+        "        make([1.0])\n"
+        "    except scg.MissingExtraError as error:\n"
+        "        print(error)"
+    )
+    assert made.returncode == 0, made.stderr
+    lines = made.stdout.splitlines()
+    assert len(lines) == 3
+    assert all("'scipy'" in line and ".[distributions]" in line for line in lines)
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_importing_says_nothing(stream):
     assert getattr(python("import scg"), stream) == ""
