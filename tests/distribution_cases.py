@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.stats
 from distribution_case import (
     BITS,
     LOGITS,
@@ -23,6 +22,8 @@ from distribution_grids import counts, interval, line
 
 import scg.distributions as d
 
+stats = pytest.importorskip("scipy.stats")
+
 DTYPES = [np.float32, np.float64]
 Z = (REALS - MEAN) / SCALE
 FIRST = [
@@ -31,7 +32,7 @@ FIRST = [
         d.Bernoulli(LOGITS),
         d.Bernoulli(probs=np.array([0.1, 0.5, 0.9, 0.3])),
         BITS,
-        scipy.stats.bernoulli(PROBS).logpmf,
+        stats.bernoulli(PROBS).logpmf,
         counts(1),
         {"logits": -PROBS * (1 - PROBS)},
     ),
@@ -40,7 +41,7 @@ FIRST = [
         d.Bernoulli(probs=PROBS),
         d.Bernoulli(LOGITS + 0.3),
         BITS,
-        scipy.stats.bernoulli(PROBS).logpmf,
+        stats.bernoulli(PROBS).logpmf,
         counts(1),
         {"probs": -1 / np.where(BITS == 1, PROBS, 1 - PROBS) ** 2},
     ),
@@ -72,30 +73,30 @@ FIRST = [
         d.Normal(MEAN, SCALE),
         d.Normal(MEAN + 1, log_scale=0.5 * MEAN),
         REALS,
-        scipy.stats.norm(MEAN, SCALE).logpdf,
+        stats.norm(MEAN, SCALE).logpdf,
         line(MEAN, SCALE),
         {"mean": -1 / SCALE**2, "scale": (1 - 3 * Z**2) / SCALE**2},
-        scipy.stats.norm(MEAN, SCALE).cdf,
+        stats.norm(MEAN, SCALE).cdf,
     ),
     Case(
         "Normal log_scale",
         d.Normal(MEAN, log_scale=np.log(SCALE)),
         d.Normal(0.0, 1.5),
         REALS,
-        scipy.stats.norm(MEAN, SCALE).logpdf,
+        stats.norm(MEAN, SCALE).logpdf,
         line(MEAN, SCALE),
         {"mean": -1 / SCALE**2, "log_scale": -2 * Z**2},
-        scipy.stats.norm(MEAN, SCALE).cdf,
+        stats.norm(MEAN, SCALE).cdf,
     ),
     Case(
         "Uniform",
         d.Uniform(MEAN - SCALE, MEAN + SCALE),
         d.Uniform(MEAN - 2 * SCALE, MEAN + 3 * SCALE),
         MEAN + 0.5 * SCALE * np.array([1, -1, 0, 1]),
-        scipy.stats.uniform(MEAN - SCALE, 2 * SCALE).logpdf,
+        stats.uniform(MEAN - SCALE, 2 * SCALE).logpdf,
         interval(MEAN - SCALE, MEAN + SCALE),
         {"low": 1 / (2 * SCALE) ** 2, "high": 1 / (2 * SCALE) ** 2},
-        scipy.stats.uniform(MEAN - SCALE, 2 * SCALE).cdf,
+        stats.uniform(MEAN - SCALE, 2 * SCALE).cdf,
         {"low": 1 / (2 * SCALE), "high": -1 / (2 * SCALE)},
     ),
 ]

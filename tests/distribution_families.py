@@ -1,7 +1,7 @@
 """Rows of the matrix of distributions for the families beyond the first four."""
 
 import numpy as np
-import scipy.stats
+import pytest
 from distribution_case import (
     LOGITS,
     MEAN,
@@ -24,9 +24,11 @@ from distribution_grids import (
     squashed,
     unit,
 )
-from scipy.special import polygamma
 
 import scg.distributions as d
+
+stats = pytest.importorskip("scipy.stats")
+special = pytest.importorskip("scipy.special")
 
 POSITIVE = np.array([0.3, 0.2, 1.7, 2.0])
 UNITS = np.array([0.3, 0.5, 0.9, 0.05])
@@ -77,35 +79,35 @@ def per_row(log_density, *parameters):
 
 
 def dirichlet_log_density(x, weights):
-    return scipy.stats.dirichlet(weights).logpdf(np.reshape(x, (-1, 3)).T)
+    return stats.dirichlet(weights).logpdf(np.reshape(x, (-1, 3)).T)
 
 
 def levels_of_vectors(x):
     z = np.linalg.solve(FACTORS, (x - MEANS)[..., None])[..., 0]
-    return scipy.stats.norm.cdf(z)
+    return stats.norm.cdf(z)
 
 
 def levels_of_shares(x):
     """Break the stick: each share of what the ones before have left is beta."""
     rest = WEIGHTS[:, 1] + WEIGHTS[:, 2]
-    first = scipy.stats.beta(WEIGHTS[:, 0], rest).cdf(x[..., 0])
+    first = stats.beta(WEIGHTS[:, 0], rest).cdf(x[..., 0])
     left = x[..., 1] / (x[..., 1] + x[..., 2])
-    second = scipy.stats.beta(WEIGHTS[:, 1], WEIGHTS[:, 2]).cdf(left)
+    second = stats.beta(WEIGHTS[:, 1], WEIGHTS[:, 2]).cdf(left)
     return np.stack([first, second], axis=-1)
 
 
 def log_density_of_tanh(y):
     x = np.arctanh(y)
-    return scipy.stats.norm(MEAN, NARROW).logpdf(x) + 2 * np.log(np.cosh(x))
+    return stats.norm(MEAN, NARROW).logpdf(x) + 2 * np.log(np.cosh(x))
 
 
 LAPLACE_Z = (KINK_FREE - MEAN) / SCALE
 LOG_Z = (np.log(POSITIVE) - MEAN) / SCALE
 TANH_Z = (np.arctanh(SQUASHED) - MEAN) / NARROW
-CUT = scipy.stats.truncnorm((LOW - MEAN) / SCALE, (HIGH - MEAN) / SCALE, MEAN, SCALE)
+CUT = stats.truncnorm((LOW - MEAN) / SCALE, (HIGH - MEAN) / SCALE, MEAN, SCALE)
 ENDS = np.maximum(LOW, MEAN - 13 * SCALE), np.minimum(HIGH, MEAN + 13 * SCALE)
-GEOMETRIC = scipy.stats.geom(PROBS, loc=-1)
-BINOMIAL = scipy.stats.binom(TRIALS, PROBS)
+GEOMETRIC = stats.geom(PROBS, loc=-1)
+BINOMIAL = stats.binom(TRIALS, PROBS)
 
 CONTINUOUS = [
     Case(
@@ -113,60 +115,60 @@ CONTINUOUS = [
         d.Exponential(RATE),
         d.Exponential(log_rate=MEAN),
         POSITIVE,
-        scipy.stats.expon(scale=1 / RATE).logpdf,
+        stats.expon(scale=1 / RATE).logpdf,
         half_line(),
         {"rate": -1 / RATE**2},
-        scipy.stats.expon(scale=1 / RATE).cdf,
+        stats.expon(scale=1 / RATE).cdf,
     ),
     Case(
         "Exponential log_rate",
         d.Exponential(log_rate=np.log(RATE)),
         d.Exponential(2.5),
         POSITIVE,
-        scipy.stats.expon(scale=1 / RATE).logpdf,
+        stats.expon(scale=1 / RATE).logpdf,
         half_line(),
         {"log_rate": -RATE * POSITIVE},
-        scipy.stats.expon(scale=1 / RATE).cdf,
+        stats.expon(scale=1 / RATE).cdf,
     ),
     Case(
         "Laplace scale",
         d.Laplace(MEAN, SCALE),
         d.Laplace(MEAN + 1, log_scale=0.5 * MEAN),
         KINK_FREE,
-        scipy.stats.laplace(MEAN, SCALE).logpdf,
+        stats.laplace(MEAN, SCALE).logpdf,
         kinked([MEAN, MEAN + 1], 40 * SCALE),
         {"scale": (1 - 2 * np.abs(LAPLACE_Z)) / SCALE**2},
-        scipy.stats.laplace(MEAN, SCALE).cdf,
+        stats.laplace(MEAN, SCALE).cdf,
     ),
     Case(
         "Laplace log_scale",
         d.Laplace(MEAN, log_scale=np.log(SCALE)),
         d.Laplace(MEAN, 1.5),
         KINK_FREE,
-        scipy.stats.laplace(MEAN, SCALE).logpdf,
+        stats.laplace(MEAN, SCALE).logpdf,
         kinked([MEAN, MEAN + 1], 40 * SCALE),
         {"log_scale": -np.abs(LAPLACE_Z)},
-        scipy.stats.laplace(MEAN, SCALE).cdf,
+        stats.laplace(MEAN, SCALE).cdf,
     ),
     Case(
         "LogNormal scale",
         d.LogNormal(MEAN, 0.5 * SCALE),
         d.LogNormal(MEAN + 1, log_scale=0.5 * MEAN),
         POSITIVE,
-        scipy.stats.lognorm(0.5 * SCALE, scale=np.exp(MEAN)).logpdf,
+        stats.lognorm(0.5 * SCALE, scale=np.exp(MEAN)).logpdf,
         half_line(reach=(-25.0, 30.0)),
         normal_second(2 * LOG_Z, 0.5 * SCALE),
-        scipy.stats.lognorm(0.5 * SCALE, scale=np.exp(MEAN)).cdf,
+        stats.lognorm(0.5 * SCALE, scale=np.exp(MEAN)).cdf,
     ),
     Case(
         "LogNormal log_scale",
         d.LogNormal(MEAN, log_scale=np.log(0.5 * SCALE)),
         d.LogNormal(0.0, 1.5),
         POSITIVE,
-        scipy.stats.lognorm(0.5 * SCALE, scale=np.exp(MEAN)).logpdf,
+        stats.lognorm(0.5 * SCALE, scale=np.exp(MEAN)).logpdf,
         half_line(reach=(-25.0, 30.0)),
         {"log_scale": -2 * (2 * LOG_Z) ** 2},
-        scipy.stats.lognorm(0.5 * SCALE, scale=np.exp(MEAN)).cdf,
+        stats.lognorm(0.5 * SCALE, scale=np.exp(MEAN)).cdf,
     ),
     Case(
         "TanhNormal scale",
@@ -176,7 +178,7 @@ CONTINUOUS = [
         log_density_of_tanh,
         squashed(),
         normal_second(TANH_Z, NARROW),
-        lambda y: scipy.stats.norm(MEAN, NARROW).cdf(np.arctanh(y)),
+        lambda y: stats.norm(MEAN, NARROW).cdf(np.arctanh(y)),
         has_entropy=False,
     ),
     Case(
@@ -187,7 +189,7 @@ CONTINUOUS = [
         log_density_of_tanh,
         squashed(),
         {"log_scale": -2 * TANH_Z**2},
-        lambda y: scipy.stats.norm(MEAN, NARROW).cdf(np.arctanh(y)),
+        lambda y: stats.norm(MEAN, NARROW).cdf(np.arctanh(y)),
         has_entropy=False,
     ),
     Case(
@@ -205,26 +207,26 @@ CONTINUOUS = [
         d.Gamma(CONCENTRATION, RATE),
         d.Gamma(CONCENTRATION + 1, 1.5),
         POSITIVE,
-        scipy.stats.gamma(CONCENTRATION, scale=1 / RATE).logpdf,
+        stats.gamma(CONCENTRATION, scale=1 / RATE).logpdf,
         half_line(),
         {
-            "concentration": -polygamma(1, CONCENTRATION),
+            "concentration": -special.polygamma(1, CONCENTRATION),
             "rate": -CONCENTRATION / RATE**2,
         },
-        scipy.stats.gamma(CONCENTRATION, scale=1 / RATE).cdf,
+        stats.gamma(CONCENTRATION, scale=1 / RATE).cdf,
     ),
     Case(
         "Beta",
         d.Beta(CONCENTRATION, BETA),
         d.Beta(BETA, 1.5),
         UNITS,
-        scipy.stats.beta(CONCENTRATION, BETA).logpdf,
+        stats.beta(CONCENTRATION, BETA).logpdf,
         unit(),
         {
-            name: polygamma(1, CONCENTRATION + BETA) - polygamma(1, own)
+            name: special.polygamma(1, CONCENTRATION + BETA) - special.polygamma(1, own)
             for name, own in (("alpha", CONCENTRATION), ("beta", BETA))
         },
-        scipy.stats.beta(CONCENTRATION, BETA).cdf,
+        stats.beta(CONCENTRATION, BETA).cdf,
     ),
 ]
 VECTOR = [
@@ -236,8 +238,8 @@ VECTOR = [
         per_row(dirichlet_log_density, WEIGHTS),
         simplex(),
         {
-            "concentration": polygamma(1, WEIGHTS.sum(axis=-1))[:, None, None]
-            - np.eye(3) * polygamma(1, WEIGHTS)[:, None]
+            "concentration": special.polygamma(1, WEIGHTS.sum(axis=-1))[:, None, None]
+            - np.eye(3) * special.polygamma(1, WEIGHTS)[:, None]
         },
         levels_of_shares,
     ),
@@ -246,10 +248,10 @@ VECTOR = [
         d.MultivariateNormal(MEANS, SCALES),
         d.MultivariateNormal(MEANS + 1, scale_tril=FACTORS),
         VECTORS,
-        lambda x: scipy.stats.norm(MEANS, SCALES).logpdf(x).sum(axis=-1),
+        lambda x: stats.norm(MEANS, SCALES).logpdf(x).sum(axis=-1),
         plane(MEANS, SCALES[..., None] * np.eye(2)),
         {"mean": -np.eye(2) / SCALES[..., None] ** 2},
-        scipy.stats.norm(MEANS, SCALES).cdf,
+        stats.norm(MEANS, SCALES).cdf,
     ),
     Case(
         "MultivariateNormal scale_tril",
@@ -257,7 +259,7 @@ VECTOR = [
         d.MultivariateNormal(MEANS + 1, scale_tril=FACTORS[::-1].copy()),
         VECTORS,
         per_row(
-            lambda x, m, c: scipy.stats.multivariate_normal(m, c).logpdf(x),
+            lambda x, m, c: stats.multivariate_normal(m, c).logpdf(x),
             MEANS,
             COVARIANCES,
         ),
@@ -272,7 +274,7 @@ DISCRETE = [
         d.Poisson(RATE),
         d.Poisson(log_rate=MEAN),
         WHOLE,
-        scipy.stats.poisson(RATE).logpmf,
+        stats.poisson(RATE).logpmf,
         counts(60),
         {"rate": -WHOLE / RATE**2},
         has_entropy=False,
@@ -282,7 +284,7 @@ DISCRETE = [
         d.Poisson(log_rate=np.log(RATE)),
         d.Poisson(2.5),
         WHOLE,
-        scipy.stats.poisson(RATE).logpmf,
+        stats.poisson(RATE).logpmf,
         counts(60),
         {"log_rate": -RATE},
         has_entropy=False,

@@ -5,7 +5,6 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 import pytest
-import scipy.stats
 from autograd import grad, make_vjp
 from distribution_case import ROW_PROBS, ROWS
 from distribution_cases import (
@@ -22,6 +21,8 @@ from hypothesis.extra import numpy as hnp
 
 import scg.distributions as d
 from scg.errors import NotDifferentiableError
+
+stats = pytest.importorskip("scipy.stats")
 
 
 def assert_moments(draws: Any, mean: Any, variance: Any, max_z: float = 5.0) -> None:
@@ -71,7 +72,7 @@ def p_values(case: Case, draws: Any) -> Any:
     """Test each element by Kolmogorov-Smirnov, or by chi-square of its values."""
     if case.levels is not None:
         levels = case.levels(draws).reshape(len(draws), -1)
-        return [scipy.stats.kstest(column, "uniform").pvalue for column in levels.T]
+        return [stats.kstest(column, "uniform").pvalue for column in levels.T]
     points, _ = case.grid
     masses = np.exp(case.log_density(points))
     axes = tuple(range(2, points.ndim))
@@ -88,7 +89,7 @@ def chi_square(found: Any, masses: Any) -> float:
     found = np.append(found[many], found[~many].sum() + 1e-9)
     expected = np.append(expected[many], expected[~many].sum() + 1e-9)
     expected *= found.sum() / expected.sum()
-    return float(scipy.stats.chisquare(found, expected).pvalue)
+    return float(stats.chisquare(found, expected).pvalue)
 
 
 @pytest.mark.statistical
@@ -291,3 +292,15 @@ def test_draws_in_another_floating_dtype_have_that_dtype() -> None:
         d.MultivariateNormal(zeros, 1.0),
     ):
         assert distribution.sample(rng, (5, 3)).dtype == np.float16
+
+
+@pytest.mark.parametrize("rate", [np.nan, -1.0, np.inf, 1e30])
+def test_parameters_out_of_range_are_left_to_the_check_after_a_loop(rate: Any) -> None:
+    rng = np.random.default_rng(0)
+    assert d.Poisson(np.array([rate])).sample(rng, (2, 1)).shape == (2, 1)
+    assert d.Binomial(3, probs=np.array([rate])).sample(rng, (2, 1)).shape == (2, 1)
+    assert d.Geometric(probs=np.array([rate])).sample(rng, (2, 1)).shape == (2, 1)
+    assert d.Gamma(np.array([rate])).sample(rng, (2, 1)).shape == (2, 1)
+    ends = d.TruncatedNormal(np.array([rate]), 1.0, 0.0, 1.0)
+    with np.errstate(invalid="ignore"):
+        assert ends.sample(rng, (2, 1)).shape == (2, 1)

@@ -6,7 +6,15 @@ import re
 import pytest
 from markdown_code import PAGES, ROOT, run_page
 
-EXTRAS = {"ale_py", "gymnasium", "matplotlib", "rich", "safetensors", "tensorboardX"}
+EXTRAS = {
+    "ale_py",
+    "gymnasium",
+    "matplotlib",
+    "rich",
+    "safetensors",
+    "scipy",
+    "tensorboardX",
+}
 _LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]+)(?:#([^)\s]+))?\)")
 
 every_page = pytest.mark.parametrize(
@@ -48,12 +56,16 @@ def _headings(path):
     }
 
 
-def test_the_table_of_estimators_is_that_of_the_classes():
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [("estimator_table", "ScoreFunction"), ("distribution_table", "Dirichlet")],
+)
+def test_a_table_is_that_of_the_classes(script, name):
     spec = importlib.util.spec_from_file_location(
-        "estimator_table", ROOT / "docs" / "estimator_table.py"
+        script, ROOT / "docs" / f"{script}.py"
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     page = module.PAGE.read_text()
     assert page.split(module.BEGIN)[1].split(module.END)[0] == module.table()
-    assert "ScoreFunction" in module.table()
+    assert f"| `{name}` |" in module.table()

@@ -29,7 +29,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defvjp
 from autograd.numpy.numpy_vjps import unbroadcast_f
-from autograd.tracer import getval
+from autograd.tracer import getval, isbox
 from numpy.typing import NDArray
 
 from scg.distributions._special import polygamma, scipy_special
@@ -41,6 +41,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 # Where the integrands have fallen below exp(-_DEPTH), they are cut off.
 _DEPTH = 38.0
+# Each element has a row of 32 numbers in a few temporary arrays.
+_BLOCK = 2048
 
 
 @Function
@@ -59,7 +61,17 @@ def log_gamma_quantile(concentration: Any, level: Any, /) -> Any:
 
 
 def _slope(log_x: Any, a: Any) -> Any:
-    """Compute d log x / d a at a fixed level."""
+    """Compute d log x / d a at a fixed level, in blocks that stay in the cache."""
+    if isbox(log_x) or isbox(a):
+        return _whole_slope(log_x, a)
+    log_x, a = np.broadcast_arrays(log_x, a)
+    blocks = [slice(i, i + _BLOCK) for i in range(0, log_x.size, _BLOCK)]
+    flat_x, flat_a = log_x.ravel(), a.ravel()
+    slopes = [_whole_slope(flat_x[block], flat_a[block]) for block in blocks]
+    return np.concatenate([*slopes, np.empty(0)]).reshape(log_x.shape)
+
+
+def _whole_slope(log_x: Any, a: Any) -> Any:
     x = anp.exp(log_x)
     lower = np.less(getval(log_x), polygamma(getval(a) + 1.0))
     mass, moment = _integrals(x, a + lower, lower)

@@ -7,6 +7,7 @@ weak.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import autograd.numpy as anp
@@ -21,6 +22,7 @@ from scg.protocol import Function
 __all__: list[str] = []
 
 
+@cache
 def scipy_special() -> Any:
     """Import ``scipy.special``, or raise `MissingExtraError` naming the extra."""
     return require("scipy.special", extra="distributions")
