@@ -216,7 +216,9 @@ EXTREME = [
 ]
 
 
-@pytest.mark.parametrize(("distribution", "exact", "values"), EXTREME, ids=str)
+@pytest.mark.parametrize(
+    ("distribution", "exact", "values"), EXTREME, ids=[str(row[0]) for row in EXTREME]
+)
 def test_extreme_parameters_have_scipys_density_and_draws_inside(
     distribution: Any, exact: Any, values: Any
 ) -> None:

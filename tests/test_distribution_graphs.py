@@ -175,6 +175,8 @@ def test_a_support_of_vectors_is_enumerated_vector_by_vector() -> None:
     vectors = d.OneHotCategorical(np.zeros((2, 3)))
     assert enumeration.branches(vectors, (2, 3)) == 3**2
     assert enumeration.branches(d.Bernoulli(np.zeros((2, 3))), (2, 3)) == 2**6
+    with pytest.raises(scg.EstimatorError, match="at most 8 values, got 9 for"):
+        scg.Enumeration(limit=8).branches(vectors, (2, 3))
 
 
 @every_case
