@@ -92,7 +92,8 @@ class Trace:
         """Return the distribution that a sample was drawn from in this run.
 
         Its parameters are arrays with the leading axes of the sample's value, or
-        broadcast to them, so that ``log_prob``, ``entropy`` and ``kl`` have its shape.
+        broadcast to them, so that ``log_prob``, ``entropy`` and ``kl`` have its shape,
+        for a family of vectors without the last axis.
 
         Parameters
         ----------

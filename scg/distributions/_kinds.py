@@ -75,10 +75,10 @@ def standard(
     return np.asarray(draw(shape), dtype)
 
 
-def no_closed_form(distribution: AbstractDistribution, what: str) -> NoClosedFormError:
-    """Make the error for an entropy that is no finite formula."""
+def no_entropy(distribution: AbstractDistribution) -> NoClosedFormError:
+    """Make the error for an entropy that no finite formula gives."""
     family = type(distribution).__name__
     return NoClosedFormError(
-        f"the {what} of {family} has no closed form; estimate it by the mean of "
+        f"the entropy of {family} has no closed form; estimate it by the mean of "
         "-log_prob over draws"
     )

@@ -16,7 +16,8 @@ def require_positive(name: str, distribution: Any, *parameters: str) -> None:
     """Raise unless the parameters are positive and finite."""
     for parameter, value in _concrete(distribution, parameters):
         by_log = f"log_{parameter}"
-        form = f"{by_log}=, or " if by_log in dir(distribution) else ""
+        has_log = by_log in distribution.__dataclass_fields__
+        form = f"{by_log}=, or " if has_log else ""
         p.require_all(
             name,
             (value > 0) & (value < np.inf),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scg.distributions import _choice as c
 from scg.distributions import _parameters as p
 from scg.distributions import _ranges as r
-from scg.distributions._kinds import AbstractDiscrete, no_closed_form
+from scg.distributions._kinds import AbstractDiscrete, no_entropy
 from scg.distributions._rounding import DOUBLE, confined, narrow, wide
 from scg.distributions._special import log_gamma, scipy_special
 from scg.distributions._whole import whole_numbers
@@ -117,7 +117,7 @@ class Poisson(AbstractDiscrete):
 
     def entropy(self) -> Any:
         """Raise `NoClosedFormError`."""
-        raise no_closed_form(self, "entropy")
+        raise no_entropy(self)
 
     def kl(self, other: Poisson) -> Any:
         """Compute λ (r - 1 - log r), with r = λ'/λ."""

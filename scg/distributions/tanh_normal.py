@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scg.distributions import _choice as c
 from scg.distributions import _parameters as p
 from scg.distributions import _ranges as r
-from scg.distributions._kinds import AbstractReparameterised, no_closed_form
+from scg.distributions._kinds import AbstractReparameterised, no_entropy
 from scg.distributions._rounding import clamp, confined, narrow
 from scg.distributions.normal import Normal
 from scg.functions import sigmoid
@@ -114,7 +114,7 @@ class TanhNormal(AbstractReparameterised):
 
     def entropy(self) -> Any:
         """Raise `NoClosedFormError`."""
-        raise no_closed_form(self, "entropy")
+        raise no_entropy(self)
 
     def kl(self, other: TanhNormal) -> Any:
         """Compute the divergence of the normal draws, which is the same."""
