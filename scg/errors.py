@@ -19,6 +19,7 @@
     ├── SimulatorError (RuntimeError)      an environment failed
     ├── NonFiniteError (FloatingPointError)  a NaN or an infinity
     ├── CheckpointError (OSError)          a checkpoint that cannot be read or written
+    ├── PictureError (OSError)             a picture that cannot be laid out or written
     └── MissingExtraError (ImportError)    an optional dependency is not installed
 
 A message says what was expected, what came, for which node, and the way out.
@@ -42,6 +43,7 @@ __all__ = [
     "NoClosedFormError",
     "NonFiniteError",
     "NotDifferentiableError",
+    "PictureError",
     "ScgError",
     "ShapeError",
     "SimulatorError",
@@ -225,6 +227,16 @@ class CheckpointError(ScgError, OSError):
     Examples
     --------
     >>> issubclass(CheckpointError, OSError)
+    True
+    """
+
+
+class PictureError(ScgError, OSError):
+    """Report a picture that cannot be laid out or written.
+
+    Examples
+    --------
+    >>> issubclass(PictureError, OSError)
     True
     """
 

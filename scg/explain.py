@@ -14,7 +14,7 @@ from scg.node import Node, Store
 from scg.roles import Cost
 from scg.routes import Choice, Route, Routes, is_black_box, no_derivative
 
-__all__ = ["explain"]
+__all__ = ["credit_in_words", "explain", "routes_in_words"]
 
 
 def explain(store: Store, estimators: Mapping[str, Any]) -> str:
@@ -83,12 +83,18 @@ def _part(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _param(routes: Routes, param: Node) -> list[tuple[str, str]]:
+    found = routes_in_words(routes, param)
+    return [(param.name if i == 0 else "", text) for i, text in enumerate(found)]
+
+
+def routes_in_words(routes: Routes, param: Node) -> list[str]:
+    """Say how gradient comes to a param, one text for each way, or that none does."""
     found = [_route(routes, route) for route in routes.routes(param)]
     if not found:
         path, why = routes.dead_ends(param)[0]
         way = f" ({' → '.join(routes.names(path))})" if len(path) > 1 else ""
         found = [f"nothing: {why}{way}"]
-    return [(param.name if i == 0 else "", text) for i, text in enumerate(found)]
+    return found
 
 
 def _route(routes: Routes, route: Route) -> str:
@@ -120,11 +126,12 @@ def _sample(routes: Routes, index: int, choice: Choice) -> tuple[str, ...]:
         type(role.distribution).__name__,
         choice.words,
         f"needs {needs}",
-        _credit(routes, node, choice),
+        credit_in_words(routes, node, choice),
     )
 
 
-def _credit(routes: Routes, node: Node, choice: Choice) -> str:
+def credit_in_words(routes: Routes, node: Node, choice: Choice) -> str:
+    """Say which costs a sample is credited with, or why it is with none."""
     if node.index not in routes.live:
         return "pruned: influences no cost"
     names = routes.influence.downstream_costs(node)

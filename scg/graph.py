@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from scg.check import check
 from scg.declare import add_input, add_param, add_sample, add_term, rename
+from scg.drawing import Layout, draw, drawn
 from scg.errors import GraphError
 from scg.explain import explain
 from scg.influence import influence_of, to_networkx
@@ -346,3 +348,38 @@ class Graph:
     def explain(self, estimators: Mapping[str, Any] | None = None) -> str:
         """Say for every param how gradient reaches it, or that none does."""
         return explain(self.store, estimators or {})
+
+    def draw(
+        self,
+        path: str | os.PathLike[str],
+        estimators: Mapping[str, Any] | None = None,
+        *,
+        collapse: bool = True,
+        layout: Layout = "layered",
+    ) -> None:
+        """Draw the graph, and what gradient does on each edge with these estimators.
+
+        Parameters
+        ----------
+        path : path
+            ``.svg``, or ``.html``, which tells of a node what the pointer rests on.
+            Its folder is made.
+        estimators : mapping of str to AbstractEstimator, optional
+            As for `estimate_gradient`.
+        collapse : bool
+            Draw what has no name in the node that reads it. False draws every node.
+        layout : "layered" or "dot"
+            By the library itself, the same on every machine, or by Graphviz' program
+            ``dot``.
+
+        Raises
+        ------
+        InputError, PictureError
+            When the suffix is another, or the picture cannot be laid out or written.
+        EstimatorError, UnknownNameError
+            When an estimator is named for what is not a stochastic node.
+        """
+        draw(self.store, path, estimators or {}, collapse=collapse, layout=layout)
+
+    def _repr_svg_(self) -> str:
+        return drawn(self.store, {})

@@ -1,0 +1,88 @@
+"""What is told of a block where the pointer rests on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from scg.drawing.labels import Labels, kind_of
+from scg.drawing.names import shape_of
+from scg.explain import credit_in_words, routes_in_words
+from scg.node import Node
+from scg.routes import Routes
+
+__all__ = ["Facts"]
+
+Fact = tuple[str, str]
+_MOST_ROUTES = 12
+
+
+class Facts:
+    """Everything known of a block, as pairs of a heading and a text."""
+
+    def __init__(self, routes: Routes, labels: Labels) -> None:
+        self.routes = routes
+        self.labels = labels
+        self._credited = self._samples_by_cost()
+
+    def of(self, head: Node, members: Sequence[int]) -> tuple[Fact, ...]:
+        """List what there is to say of a block."""
+        facts = [
+            ("name", head.name if head.is_named else self.labels.title(head)),
+            ("kind", self._kind(head)),
+            ("shape", shape_of(head) or ("" if head.spec.parts else "one number")),
+            ("dtype", "" if head.spec.parts else str(head.dtype)),
+            ("repeated", self._repeated(head)),
+            *self._own(head, members),
+        ]
+        return tuple((heading, text) for heading, text in facts if text)
+
+    def _kind(self, head: Node) -> str:
+        kind = kind_of(head)
+        return "value passed on" if kind == "port" else kind
+
+    def _repeated(self, head: Node) -> str:
+        if head.loop is None:
+            return ""
+        until = head.loop.until
+        most = f"at each of {head.loop.length} steps of {head.loop.name}"
+        return f"{most}, until {until.name}" if until is not None else most
+
+    def _own(self, head: Node, members: Sequence[int]) -> list[Fact]:
+        kind = kind_of(head)
+        if kind == "parameter":
+            words = routes_in_words(self.routes, head)
+            more = len(words) - _MOST_ROUTES
+            shown = words[:_MOST_ROUTES] + ([f"and {more} more"] if more > 0 else [])
+            return [("gradient", text) for text in shown]
+        if kind == "stochastic":
+            return self._sample(head)
+        if kind == "cost":
+            samples = ", ".join(self._credited.get(head.name, []))
+            formula = self.labels.formula(head, members)
+            return [("computed as", formula), ("credited to", samples or "no sample")]
+        if kind == "environment":
+            return [("density", "unknown; no gradient passes; its state is kept")]
+        if kind in {"deterministic", "value", "black box"}:
+            return [("computed as", self.labels.formula(head, members))]
+        return []
+
+    def _sample(self, head: Node) -> list[Fact]:
+        role: Any = head.role
+        choice = self.routes.choices[head.index]
+        return [
+            ("distribution", type(role.distribution).__name__),
+            ("estimator", choice.words),
+            ("needs", ", ".join(sorted(choice.needs))),
+            ("credit", credit_in_words(self.routes, head, choice)),
+        ]
+
+    def _samples_by_cost(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for i, choice in self.routes.choices.items():
+            node = self.routes.nodes[i]
+            if choice.pathwise or i not in self.routes.live:
+                continue
+            for cost in self.routes.influence.downstream_costs(node):
+                found.setdefault(cost, []).append(node.name)
+        return found
