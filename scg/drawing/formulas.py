@@ -89,7 +89,8 @@ def _symbol(name: str) -> str:
 
 def _binary(sign: tuple[str, int], sides: list[Formula]) -> Formula:
     symbol, strength = sign
-    left = _bind(sides[0], strength)
+    chained = strength == _COMPARISON  # which Python would take for a chain
+    left = _bind(sides[0], strength + chained)
     right = _bind(sides[1], strength + (symbol not in _ASSOCIATIVE))
     space = "" if symbol in {"·", "/"} else " "
     return _short(f"{left}{space}{symbol}{space}{right}"), strength

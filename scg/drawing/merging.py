@@ -7,6 +7,7 @@ only passes through is left out where nothing reads it.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 
 from scg.influence import Edge, Influence
@@ -50,7 +51,8 @@ class Merging:
         edges = [e for e in influence.edges if not self._is_stop(e)]
         if collapse:
             edges = [self._from_outside(e) for e in edges]
-            edges = [e for e in edges if not isinstance(self._role(e), Captured)]
+            inside = {e.source for e in edges} & self.outer.keys()
+            edges = [e for e in edges if self._is_kept(e, inside)]
         shown = self._read(edges) if collapse else self._all()
         self.edges = [e for e in edges if e.source in shown and e.target in shown]
         self.readers: dict[int, list[Edge]] = {i: [] for i in shown}
@@ -81,8 +83,15 @@ class Merging:
         return {n.index for n in self.nodes if not isinstance(n.role, Scan)}
 
     def _from_outside(self, edge: Edge) -> Edge:
-        """Let an edge start where a value is made, not where a loop captures it."""
-        return replace(edge, source=self.outer.get(edge.source, edge.source))
+        """Let an edge start where a value is made, not where a loop captures it.
+
+        What a loop hands to its next step must come from inside of it, though.
+        """
+        made = self.outer.get(edge.source, edge.source)
+        return edge if edge.lag else replace(edge, source=made)
+
+    def _is_kept(self, edge: Edge, inside: Set[int]) -> bool:
+        return not isinstance(self._role(edge), Captured) or edge.target in inside
 
     def _read(self, edges: list[Edge]) -> set[int]:
         """Return the nodes to draw: of values passed on, those that are read."""
