@@ -23,6 +23,7 @@ from drawings import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_code import ROOT, run_page
 from random_graphs import build, build_scan, dags, loops
 
 import scg
@@ -285,6 +286,19 @@ def test_the_same_graph_gives_the_same_bytes(tmp_path):
         contents.append([path.read_bytes() for path in files])
     assert len(contents[0]) == 4
     assert contents[0] == contents[1] == contents[2]
+
+
+PAGE = ROOT / "docs" / "how-to" / "draw-a-graph.md"
+
+
+@pytest.mark.parametrize("name", ["glimpse", "policy"])
+def test_the_pictures_of_the_documentation_are_what_its_code_draws(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    run_page(PAGE)
+    drawn = (tmp_path / f"{name}.svg").read_bytes()
+    assert drawn == (PAGE.parent / "images" / f"{name}.svg").read_bytes()
 
 
 def test_a_notebook_shows_the_graph():

@@ -43,6 +43,7 @@ def written(expression):
         (lambda x, y: np.square(x + y)[:, 0], "((x + y)²)[:, 0]"),
         (lambda x, y: scg.softplus(x)[:, [0, 2]][:, 0], "softplus(x)[:, [0, 2]][:, 0]"),
         (lambda x, y: np.split(x, 3, axis=1)[1][:, 0], "split(x, 3, axis=1)[1][:, 0]"),
+        (lambda x, y: 1.0 * ((x > y) > x)[:, 0], "1·((x > y) > x)[:, 0]"),
         (lambda x, y: scg.deterministic(lambda x: x[:, 0])(x), "λ(x)"),
     ],
 )

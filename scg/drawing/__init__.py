@@ -2,8 +2,9 @@
 
 Reading order: `picture` (what is drawn), `merging`, `names`, `labels`, `facts`,
 `gradients` and `blocks` (from a graph to that), `layered` with `layers`, `grid`,
-`ordering`, `placing`, `spacing`, `curves` and `fitting`, or `graphviz` (where it is),
-`theme`, `marks`, `outlines`, `legend`, `svg` and `html` (the file), `draw`.
+`ordering`, `placing`, `rigid`, `pulling`, `spacing`, `curves` and `fitting`, or
+`graphviz` (where it is), `theme`, `marks`, `outlines`, `legend`, `svg` and `html` (the
+file), `draw`.
 """
 
 from scg.drawing.draw import Layout, draw, drawn

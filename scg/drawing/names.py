@@ -11,6 +11,7 @@ from scg.drawing.merging import Merging, is_component_of_environment
 from scg.drawing.text import cut
 from scg.node import Node
 from scg.roles import Call, Captured, Carry, Constant, Draw, ScanOutput, Slice
+from scg.routes import is_black_box
 
 __all__ = ["LONGEST_NAME", "NAMELESS", "Names", "function_of", "shape_of"]
 
@@ -95,6 +96,8 @@ class Names:
             return f"{source}[t]" if isinstance(role, Slice) else source
         if isinstance(role, ScanOutput):
             return self._ended(node)
+        if is_black_box(node) and isinstance(role, Call):
+            return function_of(node)
         if isinstance(role, Constant):
             return _constant(np.asarray(role.value))
         return NAMELESS
@@ -106,8 +109,10 @@ class Names:
         if node.role.stacked:
             name = self.reference(inside.index)[0]
             return "every output" if name == NAMELESS else f"every {name}"
-        loop: Any = node.inputs[0].role
-        return f"last {self.carried(loop.loop.carries[node.role.position])}"
+        scan: Any = node.inputs[0].role
+        name = self.carried(scan.loop.carries[node.role.position])
+        # A number says nothing without its loop.
+        return f"last {name}" + (f" of {scan.loop.name}" if "carry" in name else "")
 
 
 def _constant(value: np.ndarray[Any, Any]) -> str:
