@@ -9,7 +9,7 @@ from random_graphs import build, build_scan, dags, loops
 
 import scg
 from scg.drawing.formulas import formula_of, summary_of
-from scg.drawing.text import cut, wrapped
+from scg.drawing.text import cut, text_size, wrapped
 
 
 def block(graph, title, **options):
@@ -44,11 +44,51 @@ def written(expression):
         (lambda x, y: scg.softplus(x)[:, [0, 2]][:, 0], "softplus(x)[:, [0, 2]][:, 0]"),
         (lambda x, y: np.split(x, 3, axis=1)[1][:, 0], "split(x, 3, axis=1)[1][:, 0]"),
         (lambda x, y: 1.0 * ((x > y) > x)[:, 0], "1·((x > y) > x)[:, 0]"),
+        (
+            lambda x, y: np.sum(x, axis=-1, keepdims=True)[:, 0],
+            "sum(x, axis=−1, keepdims=True)[:, 0]",
+        ),
+        (lambda x, y: x[:, None, 0][:, 0], "x[:, None, 0][:, 0]"),
+        (
+            lambda x, y: np.reshape(x, (x.shape[0], 3))[:, 0],
+            "reshape(x, (rows, 3))[:, 0]",
+        ),
+        (lambda x, y: x[:, 0] + np.array(2), "x[:, 0] + 2"),
+        (
+            lambda x, y: x[:, 0].astype(np.float64) - 1e-9,
+            "astype(x[:, 0], float64) − 1e-09",
+        ),
         (lambda x, y: scg.deterministic(lambda x: x[:, 0])(x), "λ(x)"),
     ],
 )
 def test_a_formula_is_what_was_written(expression, formula):
     assert written(expression) == formula
+
+
+def test_a_constant_is_written_where_it_is_short():
+    graph = scg.Graph()
+    starts = (0.5, np.ones((2, 3)), np.arange(3.0), np.True_, np.zeros((0,)))
+
+    def step(carry):
+        total = carry[0] + np.sum(carry[1], axis=(1, 2)) + np.sum(carry[2], axis=1)
+        graph.cost("cost", np.where(carry[3], total, np.sum(carry[4], axis=1)))
+        return carry
+
+    graph.scan(step, starts, length=2)
+    notes = [b.notes for b in picture(graph).blocks if b.kind == "constant"]
+    assert [note for (note,) in notes] == [
+        "0.5",
+        "1 (2 × 3)",
+        "constant (3)",
+        "1",
+        "constant (0)",
+    ]
+
+
+def test_wide_characters_get_wide_blocks():
+    narrow, wide, marked = (text_size(t, ())[0] for t in ("il", "観測", "i\u0301l"))
+    assert narrow < wide
+    assert marked == narrow
 
 
 def test_brackets_are_where_the_formula_needs_them():

@@ -86,6 +86,29 @@ def test_random_loops_have_room(recipe, collapse):
     assert_good(picture(build_scan(recipe), collapse=collapse))
 
 
+def test_links_without_bends_leave_the_blocks_their_room(monkeypatch):
+    monkeypatch.setattr("scg.drawing.grid.MOST_BENDS", 3)
+    drawn = picture(chain(12))
+    placement = layered(drawn)
+    assert_nothing_overlaps(drawn, placement)
+    assert_all_is_on_the_paper(drawn, placement)
+
+
+def test_parts_of_a_loop_that_nothing_joins_stay_in_one_frame():
+    graph = scg.Graph()
+    far = graph.param("far", 0.0)
+    for i in range(6):
+        far = graph.rename(f"far {i}", np.tanh(far))
+
+    def step(h):
+        graph.cost("late", h * far)
+        graph.cost("early", h * 1.0)
+        return h
+
+    graph.scan(step, 0.0, length=2)
+    assert_good(picture(graph))
+
+
 def wrong(which):
     """Lay a loop out, and spoil it."""
     drawn = picture(looped())

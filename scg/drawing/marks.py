@@ -61,11 +61,9 @@ def arrow(gradient: Gradient, points: Sequence[Point]) -> str:
     """Draw a link with its head, and a bar across it where no derivative exists."""
     stroke = STROKES[gradient]
     end = points[-1]
-    before = next((p for p in reversed(points[:-1]) if math.dist(p, end) > 1e-6), end)
-    length = math.dist(before, end) or 1.0
+    before = next(p for p in reversed(points) if math.dist(p, end) > 1e-6)
+    length = math.dist(before, end)
     ux, uy = (end[0] - before[0]) / length, (end[1] - before[1]) / length
-    if before == end:
-        ux, uy = 0.0, 1.0
     size = 4.4 + 1.6 * stroke.width
     back = (end[0] - size * ux, end[1] - size * uy)
     side = 0.38 * size

@@ -116,6 +116,6 @@ class Names:
 
 
 def _constant(value: np.ndarray[Any, Any]) -> str:
-    first = value.ravel()[:1]
     shape = f" ({' × '.join(map(str, value.shape))})" if value.ndim else ""
-    return f"{first[0]:g}{shape}" if (value == first).all() else f"constant{shape}"
+    numbers = np.unique(value.astype(float))
+    return f"{numbers[0]:g}{shape}" if len(numbers) == 1 else f"constant{shape}"
