@@ -230,12 +230,15 @@ def test_names_are_escaped(tmp_path, suffix):
         f"{c} </script><script>&\"'<\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}→"
         for c in "ab"
     ]
-    assert text.count("<script") == (2 if suffix == "html" else 0)
+    assert text.count("<script") == (3 if suffix == "html" else 0)
+
+
+def data_of(page, name):
+    return json.loads(re.search(rf'id="{name}">(.*?)</script>', page, re.DOTALL)[1])
 
 
 def facts_of(page):
-    data = re.search(r'id="facts">(.*?)</script>', page, re.DOTALL)[1]
-    return {facts[0][1]: facts[1:] for facts in json.loads(data)}
+    return {facts[0][1]: facts[1:] for facts in data_of(page, "facts")}
 
 
 def test_the_page_tells_the_facts(tmp_path):
@@ -255,6 +258,9 @@ def test_the_page_tells_the_facts(tmp_path):
     assert dict(told["xs"])["shape"] == "rows × 5 × 2"
     assert dict(told["h"])["computed as"] == "tanh(previous h·theta + xs[t][:, 0])"
     parsed(re.search(r"<svg.*</svg>", page, re.DOTALL)[0])
+    names = [facts[0][1] for facts in data_of(page, "facts")]
+    credits = data_of(page, "credits")
+    assert [(names[i], names[j]) for i, j in credits] == [("action", "points")]
 
 
 @pytest.mark.parametrize("suffix", ["svg", "html"])

@@ -43,7 +43,8 @@ def picture_of(
         blocks.append(_block(routes, labels, facts, loops, head, members))
     plates = tuple(Plate(p.name, _plate_title(p)) for p in loops)
     links = _links(Gradients(routes), merging, names, numbers)
-    return Picture(store.title, tuple(blocks), links, plates)
+    credits = tuple((numbers[i], numbers[cost]) for i, cost in facts.credits)
+    return Picture(store.title, tuple(blocks), links, plates, credits)
 
 
 def _block(

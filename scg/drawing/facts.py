@@ -18,12 +18,15 @@ _MOST_ROUTES = 12
 
 
 class Facts:
-    """Everything known of a block, as pairs of a heading and a text."""
+    """Everything known of a block, as pairs of a heading and a text.
+
+    `credits` lists, by their indices, each sample with a cost it is credited with.
+    """
 
     def __init__(self, routes: Routes, labels: Labels) -> None:
         self.routes = routes
         self.labels = labels
-        self._credited = self._samples_by_cost()
+        self.credits = self._credits()
 
     def of(self, head: Node, members: Sequence[int]) -> tuple[Fact, ...]:
         """List what there is to say of a block."""
@@ -58,7 +61,8 @@ class Facts:
         if kind == "stochastic":
             return self._sample(head)
         if kind == "cost":
-            samples = ", ".join(self._credited.get(head.name, []))
+            found = [i for i, cost in self.credits if cost == head.index]
+            samples = ", ".join(self.routes.names(tuple(found)))
             formula = self.labels.formula(head, members)
             return [("computed as", formula), ("credited to", samples or "no sample")]
         if kind == "environment":
@@ -77,12 +81,12 @@ class Facts:
             ("credit", credit_in_words(self.routes, head, choice)),
         ]
 
-    def _samples_by_cost(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for i, choice in self.routes.choices.items():
-            node = self.routes.nodes[i]
-            if choice.pathwise or i not in self.routes.live:
-                continue
-            for cost in self.routes.influence.downstream_costs(node):
-                found.setdefault(cost, []).append(node.name)
-        return found
+    def _credits(self) -> list[tuple[int, int]]:
+        """List each scored sample with each cost that it influences."""
+        routes = self.routes
+        return [
+            (i, routes.influence.node(cost).index)
+            for i, choice in routes.choices.items()
+            if not choice.pathwise
+            for cost in routes.influence.downstream_costs(routes.nodes[i])
+        ]

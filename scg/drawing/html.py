@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from scg.drawing.marks import text
 from scg.drawing.picture import Picture
@@ -22,6 +23,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .node:focus { outline: 2px solid #0072b2; }
 svg.picking .node, svg.picking .link { opacity: .22; }
 svg.picking .chosen { opacity: 1; }
+svg.picking .credited { opacity: 1; outline: 2px dashed #d55e00; outline-offset: 3px; }
 @media (prefers-color-scheme: dark) {
   body { background: #1b1b1b; color: #ececec; }
   aside { background: #262626; border-color: #444444; }
@@ -29,7 +31,8 @@ svg.picking .chosen { opacity: 1; }
 }
 """
 _SCRIPT = """
-const facts = JSON.parse(document.getElementById("facts").textContent);
+const read = id => JSON.parse(document.getElementById(id).textContent);
+const facts = read("facts"), credits = read("credits");
 const svg = document.querySelector("svg");
 const panel = document.querySelector("aside");
 const first = [...panel.childNodes];
@@ -37,7 +40,8 @@ const links = [...svg.querySelectorAll(".link")];
 let pinned = null;
 function tell(node) {
   panel.replaceChildren();
-  svg.querySelectorAll(".chosen").forEach(e => e.classList.remove("chosen"));
+  for (const word of ["chosen", "credited"])
+    svg.querySelectorAll(`.${word}`).forEach(e => e.classList.remove(word));
   svg.classList.toggle("picking", node !== null);
   if (node === null) { panel.append(...first); return; }
   const block = node.dataset.block;
@@ -63,6 +67,11 @@ function tell(node) {
     const other = source === block ? target : source;
     svg.querySelector(`[data-block="${other}"]`).classList.add("chosen");
   }
+  for (const [sample, cost] of credits) {
+    const other = sample === +block ? cost : cost === +block ? sample : null;
+    if (other !== null)
+      svg.querySelector(`[data-block="${other}"]`).classList.add("credited");
+  }
 }
 svg.querySelectorAll(".node").forEach(node => {
   node.setAttribute("tabindex", "0");
@@ -86,8 +95,6 @@ document.querySelector("main").addEventListener("click", () => {
 def html_of(picture: Picture, svg: str) -> str:
     """Write a page around a drawing."""
     facts = [[list(fact) for fact in _told(block.facts)] for block in picture.blocks]
-    # Nothing in a string may end the script element that it stands in.
-    data = json.dumps(facts, ensure_ascii=True).replace("<", "\\u003c")
     title = text(f"Graph {picture.title}")
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -102,12 +109,18 @@ def html_of(picture: Picture, svg: str) -> str:
 {svg}
 </main>
 <aside><h1>{title}</h1><p>Rest the pointer on a block to read about it; click to keep
-it.</p></aside>
-<script type="application/json" id="facts">{data}</script>
+it. A dashed line shows which costs a sample is credited with.</p></aside>
+<script type="application/json" id="facts">{_data(facts)}</script>
+<script type="application/json" id="credits">{_data(picture.credits)}</script>
 <script>{_SCRIPT}</script>
 </body>
 </html>
 """
+
+
+def _data(value: Any) -> str:
+    """Write JSON in which no string can end the script element that it stands in."""
+    return json.dumps(value, ensure_ascii=True).replace("<", "\\u003c")
 
 
 def _told(facts: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:

@@ -83,12 +83,16 @@ class Plate:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All there is to see. Links that do not loop back have no cycle."""
+    """All there is to see. Links that do not loop back have no cycle.
+
+    `credits` joins each scored sample with the costs that it is credited with.
+    """
 
     title: str
     blocks: tuple[Block, ...]
     links: tuple[Link, ...]
     plates: tuple[Plate, ...]
+    credits: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ class Rigid:
         self.offset = x
         self.x = x[:]
         self.middle = [0.0] * len(half)
+        self.inside: list[list[int]] = [[] for _ in half]
+        for item, plate in enumerate(grid.plate):
+            if plate is not None:
+                self.inside[plate].append(item)
         self.rows = [_pieces(grid, row) for row in grid.rows]
 
     def placed(self) -> list[float]:
@@ -86,8 +90,7 @@ class Rigid:
         first, last = grid.spans[plate]
         pulls = [
             self.x[other] - self.x[item]
-            for item, own in enumerate(grid.plate)
-            if own == plate
+            for item in self.inside[plate]
             for other in (*grid.up[item], *grid.down[item])
             if not first <= grid.layer[other] <= last
         ]
@@ -96,9 +99,9 @@ class Rigid:
     def _move(self, middle: list[float]) -> None:
         """Move plates with all that is in them."""
         self.middle = middle
-        for item, plate in enumerate(self.grid.plate):
-            if plate is not None:
-                self.x[item] = middle[plate] + self.offset[item]
+        for items, at in zip(self.inside, middle, strict=True):
+            for item in items:
+                self.x[item] = at + self.offset[item]
 
     def _part(self) -> None:
         """Move pieces to the right until all keep their distance."""

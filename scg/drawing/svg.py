@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
+
 from scg.drawing.curves import along
 from scg.drawing.legend import legend
 from scg.drawing.marks import arrow, element, number, text
@@ -67,9 +70,10 @@ def _frames(picture: Picture, placement: Placement) -> list[str]:
 
 def _frame_titles(picture: Picture, placement: Placement) -> list[str]:
     drawn = []
+    points = sorted((y, x) for wire in placement.wires for x, y in along(wire.points))
     for plate, box in zip(picture.plates, placement.frames, strict=True):
         width = 1.1 * text_size("", [plate.title])[0]
-        x, y = _free_of_links(placement, box, width), box.top + 16
+        x, y = _free_of_links(points, box, width), box.top + 16
         paper = element(
             "rect", x=x - 3, y=y - 11, width=width + 6, height=15.0, fill=PALE
         )
@@ -89,14 +93,13 @@ def _frame_titles(picture: Picture, placement: Placement) -> list[str]:
     return drawn
 
 
-def _free_of_links(placement: Placement, box: Box, width: float) -> float:
-    """Return the first place from the left along a frame's top where a title fits."""
-    crossed = sorted(
-        x
-        for wire in placement.wires
-        for x, y in along(wire.points)
-        if box.top <= y <= box.top + 22
-    )
+def _free_of_links(points: Sequence[Point], box: Box, width: float) -> float:
+    """Return the first place from the left along a frame's top where a title fits.
+
+    `points` are those of the links, sorted, y first.
+    """
+    first, last = bisect_left(points, (box.top,)), bisect_left(points, (box.top + 22,))
+    crossed = sorted(x for _, x in points[first:last])
     left = start = box.left + 10
     for x in [*crossed, box.right]:
         if x - left > width + 12:
