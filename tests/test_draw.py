@@ -324,7 +324,8 @@ def test_a_thousand_nodes_are_drawn_in_seconds(tmp_path):
     for collapse in (True, False):
         start = time.process_time()
         svg(graph, tmp_path, collapse=collapse)
-        assert time.process_time() - start < 10
+        # Measuring coverage makes it several times slower.
+        assert time.process_time() - start < (60 if sys.gettrace() else 10)
 
 
 @pytest.mark.parametrize("name", ["graph.png", "graph", "svg"])

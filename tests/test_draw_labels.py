@@ -159,6 +159,26 @@ def test_a_nameless_value_that_two_read_is_drawn_by_itself():
     ]
 
 
+def test_a_nameless_black_box_is_called_as_its_function():
+    def lookup(x):
+        return x
+
+    graph = scg.Graph()
+    found = scg.black_box(lookup)(graph.input("x"))
+    graph.cost("cost", found + 1.0)
+    made = block(graph, "lookup")
+    assert (made.kind, made.notes) == ("black box", ("black box",))
+    assert block(graph, "cost").notes == ("lookup + 1",)
+
+
+def test_one_function_that_is_long_to_write_is_named():
+    graph = scg.Graph()
+    parts = [graph.input(f"a rather long name {i}", shape=1) for i in range(9)]
+    h = graph.rename("h", np.concatenate(parts, axis=-1))
+    graph.cost("cost", h[:, 0])
+    assert block(graph, "h").notes == ("concatenate",)
+
+
 def test_every_node_is_drawn_without_collapsing():
     graph = looped()
     drawn = picture(graph, collapse=False)

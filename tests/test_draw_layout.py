@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from drawings import (
+    SVG,
     assert_all_is_on_the_paper,
     assert_frames_hold_their_own,
     assert_nothing_overlaps,
@@ -16,6 +17,8 @@ from drawings import (
     chain,
     coin,
     looped,
+    marked,
+    parsed,
     picture,
 )
 from hypothesis import given, settings
@@ -86,15 +89,55 @@ def test_random_loops_have_room(recipe, collapse):
     assert_good(picture(build_scan(recipe), collapse=collapse))
 
 
+@pytest.mark.parametrize("layout", ["layered", "dot"])
+def test_a_frame_is_as_wide_as_its_title(tmp_path, layout):
+    if layout == "dot" and DOT is None:
+        pytest.skip("needs Graphviz")
+    graph = scg.Graph()
+
+    def step(h):
+        graph.cost("c", h * 1.0)
+        return h
+
+    name = "a loop whose name says at length what it is that it repeats"
+    graph.scan(step, 0.0, length=2, name=name)
+    graph.draw(tmp_path / "graph.svg", layout=layout)
+    root = parsed((tmp_path / "graph.svg").read_text())
+    (plate,) = marked(root, "plate")
+    (title,) = (t for t in root.iter(f"{SVG}text") if t.text.startswith(name))
+    left, width = float(plate.get("x")), float(plate.get("width"))
+    assert left < float(title.get("x"))
+    assert float(title.get("x")) + text_size("", [title.text])[0] < left + width
+
+
+def deep_loop():
+    """Make a loop that a long way leads through, beside values from outside."""
+    graph = scg.Graph("deep")
+    v = graph.param("v", 0.1)
+
+    def step(h):
+        early = graph.rename("early", h * v)
+        late = graph.sample("late", scg.Normal(mean=h, scale=1.0))
+        for i in range(3):
+            late = graph.rename(f"late {i}", late * v)
+        graph.cost("both", early + late)
+        return h
+
+    graph.scan(step, 0.0, length=2)
+    return graph
+
+
 def test_links_without_bends_leave_the_blocks_their_room(monkeypatch):
-    monkeypatch.setattr("scg.drawing.grid.MOST_BENDS", 3)
-    drawn = picture(chain(12))
-    placement = layered(drawn)
-    assert_nothing_overlaps(drawn, placement)
-    assert_all_is_on_the_paper(drawn, placement)
+    monkeypatch.setattr("scg.drawing.grid.MOST_BENDS", 0)
+    for graph in (chain(12), looped(), deep_loop()):
+        drawn = picture(graph)
+        placement = layered(drawn)
+        assert_nothing_overlaps(drawn, placement)
+        assert_frames_hold_their_own(drawn, placement)
+        assert_all_is_on_the_paper(drawn, placement)
 
 
-def test_parts_of_a_loop_that_nothing_joins_stay_in_one_frame():
+def test_what_a_loop_reads_from_far_away_stands_above_it():
     graph = scg.Graph()
     far = graph.param("far", 0.0)
     for i in range(6):
@@ -106,7 +149,11 @@ def test_parts_of_a_loop_that_nothing_joins_stay_in_one_frame():
         return h
 
     graph.scan(step, 0.0, length=2)
-    assert_good(picture(graph))
+    drawn = picture(graph)
+    assert_good(drawn)
+    frame, places = layered(drawn).frames[0], layered(drawn).centres
+    outside = [i for i, b in enumerate(drawn.blocks) if b.plate is None]
+    assert all(places[i][1] < frame.top for i in outside)
 
 
 def wrong(which):

@@ -66,7 +66,6 @@ def grid_of(picture: Picture) -> Grid:
         inside = [v for v, own in zip(layer, plates, strict=True) if own == p]
         grid.spans.append((min(inside), max(inside)))
     _bend(picture, grid)
-    _fill_plates(picture, grid)
     grid.rows = [[] for _ in range(max(layer, default=-1) + 1)]
     for item, at in enumerate(grid.layer):
         grid.rows[at].append(item)
@@ -106,13 +105,3 @@ def _plate_at(grid: Grid, at: int, source: int, target: int) -> int | None:
         if plate is not None and grid.spans[plate][0] <= at <= grid.spans[plate][1]:
             return plate
     return None
-
-
-def _fill_plates(picture: Picture, grid: Grid) -> None:
-    """Give a plate an item in each of its layers: nothing else may stand there."""
-    for p in range(len(picture.plates)):
-        first, last = grid.spans[p]
-        there = {grid.layer[i] for i, own in enumerate(grid.plate) if own == p}
-        for at in range(first, last + 1):
-            if at not in there:
-                grid.add(at, p)

@@ -17,6 +17,7 @@ from scg.drawing.grid import Grid, grid_of
 from scg.drawing.ordering import order
 from scg.drawing.picture import Box, Link, Picture, Placement, Point, Wire
 from scg.drawing.placing import INSIDE, place
+from scg.drawing.text import text_size
 
 __all__ = ["layered"]
 
@@ -34,8 +35,9 @@ def layered(picture: Picture) -> Placement:
     order(grid)
     returns = [k for k, link in enumerate(picture.links) if link.loops_back]
     lanes = _Lanes(picture, grid, returns)
-    x = place(grid, lanes.rooms)
-    return _Drawn(picture, grid, x, lanes).placement()
+    titles = [1.1 * text_size("", [p.title])[0] + 24 for p in picture.plates]
+    x, sides = place(grid, lanes.rooms, titles)
+    return _Drawn(picture, grid, x, sides, lanes).placement()
 
 
 class _Lanes:
@@ -71,9 +73,15 @@ class _Drawn:
     """Heights, ports and wires, once it is known what is left of what."""
 
     def __init__(
-        self, picture: Picture, grid: Grid, x: list[float], lanes: _Lanes
+        self,
+        picture: Picture,
+        grid: Grid,
+        x: Sequence[float],
+        sides: Sequence[tuple[float, float]],
+        lanes: _Lanes,
     ) -> None:
-        self.picture, self.grid, self.x, self.lanes = picture, grid, x, lanes
+        self.picture, self.grid, self.x = picture, grid, x
+        self.sides, self.lanes = sides, lanes
         heights = [b.height for b in picture.blocks]
         self.depth = [
             max((heights[i] for i in row if i < len(heights)), default=0.0)
@@ -191,12 +199,8 @@ class _Drawn:
         return Wire(rounded([*corners, end]), (right - 6, high - 3))
 
     def _frame(self, p: int) -> Box:
-        grid = self.grid
-        inside = [i for i, own in enumerate(grid.plate) if own == p]
-        first, last = grid.spans[p]
-        return Box(
-            min(self.x[i] - grid.width[i] / 2 for i in inside) - INSIDE,
-            self.top[first] - _RUN * self.lanes.above[first] - _TITLE - 4,
-            self.inner_right[p] + INSIDE + self.lanes.rooms[p],
-            self._bottom(last) + _BELOW * self.lanes.below[last] + INSIDE,
-        )
+        first, last = self.grid.spans[p]
+        left, right = self.sides[p]
+        top = self.top[first] - _RUN * self.lanes.above[first] - _TITLE - 4
+        bottom = self._bottom(last) + _BELOW * self.lanes.below[last] + INSIDE
+        return Box(left, top, right, bottom)

@@ -17,8 +17,10 @@ INSIDE = 18.0
 _UPRIGHT = 3.0  # far less than the room between bends
 
 
-def place(grid: Grid, lanes: Sequence[float]) -> list[float]:
-    """Return the x of each item's middle.
+def place(
+    grid: Grid, lanes: Sequence[float], titles: Sequence[float]
+) -> tuple[list[float], list[tuple[float, float]]]:
+    """Return the x of each item's middle, and the left and right of each plate.
 
     Parameters
     ----------
@@ -26,20 +28,26 @@ def place(grid: Grid, lanes: Sequence[float]) -> list[float]:
         With its rows in order.
     lanes : sequence of float
         How much room each plate needs on its right, for what loops back.
+    titles : sequence of float
+        How wide each plate is at least.
     """
     x = [0.0] * len(grid.layer)
     halves = []
-    for p, lane in enumerate(lanes):
+    for p, (lane, title) in enumerate(zip(lanes, titles, strict=True)):
         rows = [[i for i in row if grid.plate[i] == p] for row in grid.rows]
         first, last = grid.spans[p]
         _settle(grid, rows[first : last + 1], x)
         inside = [i for row in rows for i in row]
         left = min(x[i] - grid.width[i] / 2 for i in inside) - INSIDE
         right = max(x[i] + grid.width[i] / 2 for i in inside) + INSIDE + lane
+        right = max(right, left + title)
         for i in inside:
             x[i] -= (left + right) / 2
         halves.append((right - left) / 2)
-    return _straightened(grid, Rigid(grid, x, halves).placed())
+    rigid = Rigid(grid, x, halves)
+    placed = _straightened(grid, rigid.placed())
+    sides = [(m - h, m + h) for m, h in zip(rigid.middle, halves, strict=True)]
+    return placed, sides
 
 
 def _settle(grid: Grid, rows: list[list[int]], x: list[float]) -> None:
