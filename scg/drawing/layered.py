@@ -16,13 +16,13 @@ from scg.drawing.fitting import fitted
 from scg.drawing.grid import Grid, grid_of
 from scg.drawing.ordering import order
 from scg.drawing.picture import Box, Link, Picture, Placement, Point, Wire
-from scg.drawing.placing import INSIDE, place
+from scg.drawing.placing import place
 from scg.drawing.text import text_size
 
 __all__ = ["layered"]
 
 _BETWEEN = 30.0
-_TITLE = 24.0
+_TITLE, _FOOT = 24.0, 25.0
 _LANE = 13.0
 _RUN = 15.0
 _BELOW = 9.0
@@ -112,7 +112,7 @@ class _Drawn:
             tops.append(y)
             ends = any(last == at for _, last in self.grid.spans)
             y += self.depth[at] + _BELOW * self.lanes.below[at]
-            y += INSIDE if ends else 0.0
+            y += _FOOT if ends else 0.0
         return tops
 
     def _over(self, at: int) -> float:
@@ -202,5 +202,5 @@ class _Drawn:
         first, last = self.grid.spans[p]
         left, right = self.sides[p]
         top = self.top[first] - _RUN * self.lanes.above[first] - _TITLE - 4
-        bottom = self._bottom(last) + _BELOW * self.lanes.below[last] + INSIDE
+        bottom = self._bottom(last) + _BELOW * self.lanes.below[last] + _FOOT
         return Box(left, top, right, bottom)

@@ -16,6 +16,7 @@ from scg.drawing.theme import FAINT, FONT, INK, PALE, PAPER, STROKES
 __all__ = ["svg_of"]
 
 _MARGIN = 16.0
+_FINE = 40  # so many points on a curve that none steps over a title
 _BACK_TO_FRONT = ("none", "blocked", "score", "backprop", "missing")
 
 
@@ -70,10 +71,11 @@ def _frames(picture: Picture, placement: Placement) -> list[str]:
 
 def _frame_titles(picture: Picture, placement: Placement) -> list[str]:
     drawn = []
-    points = sorted((y, x) for wire in placement.wires for x, y in along(wire.points))
+    wires = placement.wires if picture.plates else ()
+    points = sorted((y, x) for wire in wires for x, y in along(wire.points, _FINE))
     for plate, box in zip(picture.plates, placement.frames, strict=True):
         width = 1.1 * text_size("", [plate.title])[0]
-        x, y = _free_of_links(points, box, width), box.top + 16
+        x, y = _free_of_links(points, box, width)
         paper = element(
             "rect", x=x - 3, y=y - 11, width=width + 6, height=15.0, fill=PALE
         )
@@ -93,19 +95,19 @@ def _frame_titles(picture: Picture, placement: Placement) -> list[str]:
     return drawn
 
 
-def _free_of_links(points: Sequence[Point], box: Box, width: float) -> float:
-    """Return the first place from the left along a frame's top where a title fits.
+def _free_of_links(points: Sequence[Point], box: Box, width: float) -> Point:
+    """Return where a title crosses no link: at a frame's top, or at its bottom.
 
     `points` are those of the links, sorted, y first.
     """
-    first, last = bisect_left(points, (box.top,)), bisect_left(points, (box.top + 22,))
-    crossed = sorted(x for _, x in points[first:last])
-    left = start = box.left + 10
-    for x in [*crossed, box.right]:
-        if x - left > width + 12:
-            return left
-        left = max(left, x + 8)
-    return start
+    for low, y in ((box.top, box.top + 16), (box.bottom - 20, box.bottom - 6)):
+        first, last = bisect_left(points, (low,)), bisect_left(points, (low + 20,))
+        left = box.left + 10
+        for x in [*sorted(x for _, x in points[first:last]), box.right]:
+            if x - left > width + 12:
+                return left, y
+            left = max(left, x + 8)
+    return box.left + 10, box.top + 16
 
 
 def _links(picture: Picture, placement: Placement) -> list[str]:
@@ -132,7 +134,7 @@ def _link(blocks: tuple[Block, ...], link: Link, wire: Wire) -> str:
 def _link_label(link: Link, wire: Wire) -> str:
     assert wire.label_at is not None
     x, y = wire.label_at
-    width = text_size("", [link.label])[0]
+    width = 0.85 * text_size("", [link.label])[0]  # an estimate from above
     paper = element("rect", x=x - width, y=y - 9, width=width, height=11.0, fill=PALE)
     return paper + element(
         "text",
