@@ -8,7 +8,6 @@ only passes through is left out where nothing reads it.
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import replace
 
 from scg.influence import Edge, Influence
 from scg.node import Node, Scan
@@ -88,7 +87,7 @@ class Merging:
         What a loop hands to its next step must come from inside of it, though.
         """
         made = self.outer.get(edge.source, edge.source)
-        return edge if edge.lag else replace(edge, source=made)
+        return edge if edge.lag else Edge(made, edge.target, slot=edge.slot)
 
     def _is_kept(self, edge: Edge, inside: Set[int]) -> bool:
         return not isinstance(self._role(edge), Captured) or edge.target in inside
