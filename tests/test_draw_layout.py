@@ -208,6 +208,7 @@ def test_a_label_fits_into_its_block(make):
         assert height <= block.height
 
 
+@settings(deadline=None)
 @given(dags(max_size=14))
 def test_every_link_leads_to_a_lower_layer(recipes):
     drawn = picture(build(recipes))
@@ -224,6 +225,7 @@ def test_a_param_stands_just_above_what_reads_it_first():
             assert layer[i] == min(readers) - 1
 
 
+@settings(deadline=None)
 @given(dags(max_size=10))
 def test_crossings_are_counted(recipes):
     grid = grid_of(picture(build(recipes)))
@@ -248,6 +250,7 @@ def test_ordering_undoes_a_crossing():
     assert (before, crossings(grid)) == (1, 0)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(*[st.floats(-50, 50), st.floats(0, 9), st.floats(0.5, 3)]), min_size=1
@@ -262,6 +265,7 @@ def test_places_keep_their_distance(items):
     )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-50, 50), min_size=3, max_size=3),
     st.lists(st.floats(-40, 40), min_size=3, max_size=3),
