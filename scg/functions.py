@@ -40,7 +40,7 @@ __all__ = [
 
 
 @Function
-def sigmoid(x: Any, /) -> Any:
+def sigmoid(x: Any, /, out: Any = None) -> Any:
     r"""Squash to the unit interval.
 
     .. math:: \sigma(x) = \frac{1}{1 + e^{-x}}, \qquad
@@ -52,6 +52,8 @@ def sigmoid(x: Any, /) -> Any:
     ----------
     x : array, any shape
         Log-odds.
+    out : array, shape and dtype of `x`, optional
+        Where the result goes; may be `x` itself.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def sigmoid(x: Any, /) -> Any:
     [0.0, 0.5, 1.0]
     """
     x = _as_float(x)
-    out = np.negative(x, out=np.empty_like(x))
+    out = np.negative(x, out=np.empty_like(x) if out is None else out)
     # exp overflows to inf on purpose: 1 / (1 + inf) is the right 0.
     with np.errstate(over="ignore"):
         np.exp(out, out=out)
@@ -313,9 +315,9 @@ def _as_float(x: Any) -> Any:
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
-def _log1p_exp_minus_abs(x: Any) -> Any:
+def _log1p_exp_minus_abs(x: Any, out: Any = None) -> Any:
     # In place: a fresh array of more than 80 kB costs more in page faults than exp.
-    out = np.abs(x, out=np.empty_like(x))
+    out = np.abs(x, out=np.empty_like(x) if out is None else out)
     np.negative(out, out=out)
     np.exp(out, out=out)
     return np.log1p(out, out=out)
@@ -387,3 +389,37 @@ defvjp(
     lambda ans, x, mask: unbroadcast_f(x, lambda g: keep(g, mask)),
     None,
 )
+
+
+def _softplus_into(out: Any, args: Any, buffers: Any) -> Any:
+    (x,) = args
+    positive = buffers.like(x)
+    np.maximum(x, 0, positive)
+    np.add(_log1p_exp_minus_abs(x, out), positive, out)
+    buffers.give(positive)
+    return out
+
+
+def _log_sigmoid_into(out: Any, args: Any, buffers: Any) -> Any:
+    (x,) = args
+    negative = buffers.like(x)
+    np.minimum(x, 0, negative)
+    np.subtract(negative, _log1p_exp_minus_abs(x, out), out)
+    buffers.give(negative)
+    return out
+
+
+def _softmax_into(out: Any, args: Any, buffers: Any) -> Any:
+    (x,) = args
+    np.subtract(x, _finite_max(x, -1), out)
+    np.exp(out, out)
+    return np.divide(out, np.add.reduce(out, axis=-1, keepdims=True), out)
+
+
+# How to write the value into a given array; (out, arguments, buffers) -> out.
+INTO = {
+    sigmoid: lambda out, args, _: sigmoid.compute(*args, out=out),
+    softplus: _softplus_into,
+    log_sigmoid: _log_sigmoid_into,
+    softmax: _softmax_into,
+}

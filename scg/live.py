@@ -18,10 +18,10 @@ from scg.errors import InputError, unknown_name
 from scg.influence import Edge
 from scg.node import Loop, Node, Scan
 from scg.program import Program
-from scg.reverse import Flat, Step
 from scg.roles import Call, Component, Draw, Param, ScanOutput
 from scg.trace import Trace
 from scg.traceable import traceable
+from scg.views import Flat, Step
 
 __all__ = ["Live"]
 

@@ -18,7 +18,7 @@ from scg.finals import sources
 from scg.influence import Edge
 from scg.node import Loop, Node, Scan, Store
 from scg.plates import SAMPLES, Plates, merge
-from scg.roles import Cost, Draw, Value
+from scg.roles import Cost, Draw, EnvironmentReset, EnvironmentStep, Value
 from scg.routes import Routes
 
 __all__ = ["Program", "schedule"]
@@ -28,7 +28,10 @@ _KEPT = 8
 
 
 def schedule(
-    store: Store, estimators: Mapping[str, AbstractEstimator] | None = None
+    store: Store,
+    estimators: Mapping[str, AbstractEstimator] | None = None,
+    *,
+    kernels: bool = True,
 ) -> Program:
     """Return a graph's schedule, made once for equal estimators.
 
@@ -48,9 +51,9 @@ def schedule(
     chosen = dict(estimators or {})
     valid = [entry for entry in store.schedules if entry[0] == store.version]
     for _, other, program in valid:
-        if other == chosen:
+        if other == chosen and program.kernels is kernels:
             return program
-    program = Program(store, chosen)
+    program = Program(store, chosen, kernels=kernels)
     store.schedules[:] = [*valid, (store.version, chosen, program)][-_KEPT:]
     return program
 
@@ -59,9 +62,15 @@ class Program:
     """The static schedule of a graph with its estimators."""
 
     def __init__(
-        self, store: Store, estimators: Mapping[str, AbstractEstimator] | None = None
+        self,
+        store: Store,
+        estimators: Mapping[str, AbstractEstimator] | None = None,
+        *,
+        kernels: bool = True,
     ) -> None:
         self.store = store
+        self.kernels = kernels
+        self.plan: Any = None  # of `scg.plan`, which makes it when it is asked for
         self.nodes = tuple(store.nodes)
         chosen = dict(estimators or {})
         routes = Routes(store, chosen)
@@ -80,6 +89,11 @@ class Program:
         self.costs = [self.nodes[i] for i in routes.costs]
         self.mixing = [n.index for n in self.nodes if n.spec.mixes_rows]
         self.outer = [n for n in self.nodes if n.loop is None]
+        self.environments = [
+            n
+            for n in self.nodes
+            if isinstance(n.role, EnvironmentReset | EnvironmentStep)
+        ]
         self.bodies: dict[str, list[Node]] = {}
         for node in self.nodes:
             if node.loop is not None:
@@ -87,6 +101,9 @@ class Program:
         self.scans = {
             n.role.loop.name: n for n in self.nodes if isinstance(n.role, Scan)
         }
+        self.loops = [
+            n.role.loop for n in self.scans.values() if isinstance(n.role, Scan)
+        ]
         self.branching: dict[int, int] = {}
         self.plates: dict[int, Plates] = {}
         for node in self.outer:

@@ -62,6 +62,7 @@ class Trace:
     last_carries: dict[str, list[Any]] = field(default_factory=dict)
     alive: dict[str, Any] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
+    shared: dict[int, Any] = field(default_factory=dict)
 
     def still(self, node: Node) -> Any:
         """Return where a row of a loop has not stopped, or None where none can stop.

@@ -156,7 +156,7 @@ def test_the_proof_refuses_a_learned_value_that_reads_the_outcome(monkeypatch):
 def test_the_proof_refuses_a_pathwise_sample_that_is_cut(monkeypatch):
     case, options = Case(score()), {"continuous": True, "budget": 8}
     refused = []
-    monkeypatch.setattr("scg.reverse.Reverse._pathwise", lambda *_, **__: None)
+    monkeypatch.setattr("scg.reverse.Reverse._draw", lambda *_, **__: None)
     for seed in SEEDS:
         found, noise = expected_one_by_one(seed, case, **options)
         exactly = exact_gradient(seed, XS[0], noise=noise, **options)

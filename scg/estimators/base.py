@@ -67,7 +67,9 @@ class AbstractEstimator(ABC):
     """How one stochastic node is drawn, and what it adds to the surrogate loss.
 
     `lays_out` says that the values are not free: they come with weights or noise;
-    `any_order` that `scg.surrogate_loss` knows its form for every order of derivative.
+    `any_order` that `scg.surrogate_loss` knows its form for every order of derivative;
+    `plain` that values are drawn from the distribution, and scored by it times weight
+    and advantage, so that a kernel may do both.
 
     Examples
     --------
@@ -83,6 +85,7 @@ class AbstractEstimator(ABC):
     unbiased: ClassVar[bool] = True
     any_order: ClassVar[bool] = False
     lays_out: ClassVar[bool] = False
+    plain: ClassVar[bool] = False
     summary: ClassVar[str] = ""
 
     @property

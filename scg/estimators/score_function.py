@@ -81,6 +81,7 @@ class ScoreFunction(AbstractEstimator):
     standardise: bool = False
 
     any_order: ClassVar[bool] = True
+    plain: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"log_prob"})
     summary: ClassVar[str] = "score of the value times the costs it influences"
 

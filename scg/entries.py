@@ -1,0 +1,113 @@
+"""What a run is given: params, inputs, values of samples, rows; checked before it starts.
+
+Each mistake is an error here that says what was expected, what came and for which node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from scg.errors import InputError, unknown_name
+from scg.inference import describe
+from scg.node import Node
+from scg.program import Program
+from scg.roles import EnvironmentReset, EnvironmentStep
+from scg.site_kernels import all_finite
+
+__all__ = ["check_given", "check_names", "given_value", "leaf", "row_count"]
+
+Arrays = Mapping[str, Any]
+
+
+def check_names(what: str, got: Arrays, wanted: Collection[str]) -> None:
+    """Refuse names that are not known, and ask for those that are missing."""
+    if got.keys() == wanted:
+        return
+    for name in got:
+        if name not in wanted:
+            raise unknown_name(what, name, sorted(wanted))
+    missing = [name for name in wanted if name not in got]
+    msg = f"expected the {what}s {sorted(wanted)}, got no {sorted(missing)}."
+    raise InputError(msg)
+
+
+def leaf(node: Node, given: Any) -> Any:
+    """Return a param or an input as the array that the graph expects."""
+    value = np.asarray(given)
+    expected = node.event_shape
+    shape = value.shape[1:] if node.has_rows else value.shape
+    if shape != expected or (node.has_rows and not value.ndim):
+        msg = (
+            f"{node.kind} {node.name!r}: expected {describe(node.spec)}, got "
+            f"{value.shape}."
+        )
+        raise InputError(msg)
+    if value.dtype != node.dtype:
+        if not np.can_cast(value.dtype, node.dtype, "same_kind"):
+            msg = (
+                f"{node.kind} {node.name!r}: expected {node.dtype}, got {value.dtype}."
+            )
+            raise InputError(msg)
+        value = value.astype(node.dtype)
+    if value.dtype.kind == "f" and not all_finite(value):
+        msg = (
+            f"{node.kind} {node.name!r}: expected finite numbers, got NaN or infinity."
+        )
+        raise InputError(msg)
+    return value
+
+
+def check_given(program: Program, given: Arrays) -> None:
+    """Allow values only for samples whose estimator needs nothing but the value."""
+    sites = {program.nodes[i].name: e for i, e in program.estimators.items()}
+    for name in given:
+        if name not in sites:
+            raise unknown_name("stochastic node", name, sites)  # noqa: EM101
+        if sites[name].lays_out:
+            msg = (
+                f"given: expected a node whose values are free, got {name!r}, whose "
+                f"{type(sites[name]).__name__} estimator makes them itself. Name "
+                "ScoreFunction() for it."
+            )
+            raise InputError(msg)
+
+
+def given_value(node: Node, given: Any, shape: tuple[int, ...]) -> Any:
+    """Return the values that a sample is given; in a loop, of all steps."""
+    whole = np.asarray(given)
+    try:
+        if node.loop is not None and whole.shape[:1] != shape[:1]:
+            raise ValueError  # noqa: TRY301 - the same error as for other axes
+        return np.broadcast_to(whole.astype(node.dtype), shape)
+    except ValueError as error:
+        msg = (
+            f"given: expected values of node {node.name!r} of shape {shape} and dtype "
+            f"{node.dtype}, got shape {whole.shape} and dtype {whole.dtype}."
+        )
+        raise InputError(msg) from error
+
+
+def row_count(
+    program: Program, inputs: Arrays, rows: int | None, samples: int, part: int
+) -> int:
+    """Return the one number of rows that inputs, environments and caller agree on."""
+    found = {"rows": rows} if rows is not None else {}
+    for name, value in inputs.items():
+        found[name] = len(value) if np.ndim(value) else 0
+    for node in program.environments:
+        role = node.role
+        assert isinstance(role, EnvironmentReset | EnvironmentStep)
+        found[role.environment.name] = role.environment.parts[part].num_rows
+        if samples != 1:
+            msg = f"samples={samples}: an environment's rows cannot be repeated."
+            raise InputError(msg)
+    counts = set(found.values())
+    if len(counts) > 1 or counts & {0} or samples < 1:
+        msg = (
+            f"expected one number of rows, at least 1, got {found}, samples={samples}."
+        )
+        raise InputError(msg)
+    return counts.pop() if counts else 1

@@ -1,0 +1,198 @@
+"""What a run does, in order: bound once for a program, whatever the number of rows.
+
+Every value has a place in one list: that of its node, or one after all nodes for a
+value that was repeated along plates it lacks, so that it is repeated once and its
+adjoints are summed once. `Plan.steps` fills the list forward; `Plan.crossings` says
+where the adjoint at each place goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from scg.buffers import Buffers
+from scg.influence import Edge
+from scg.node import Node, Scan
+from scg.phases import backward_phases, forward_phases
+from scg.plates import SAMPLES, Plates
+from scg.program import Program
+from scg.pulls import Pull, Site, pull_of
+from scg.roles import Call, Component, Draw, Input, ScanOutput
+from scg.site_kernels import SiteKernel, site_kernel
+from scg.steps import Computing, computing
+
+__all__ = ["Crossing", "Plan", "Repeat", "plan_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A value repeated along the plates it lacks."""
+
+    source: int
+    have: Plates
+    want: Plates
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Where an adjoint goes: to the place of an input, by a pull."""
+
+    to: int
+    pull: Pull
+
+
+def plan_of(program: Program) -> Plan:
+    """Return a program's plan, made when it is first asked for."""
+    if program.plan is None:
+        program.plan = Plan(program)
+    plan: Plan = program.plan
+    return plan
+
+
+class Plan:
+    """The bound steps of one program.
+
+    Attributes
+    ----------
+    size : int
+        The number of places.
+    order : list of (place, node or Repeat)
+        What is filled outside of loops, in order.
+    compute : dict of int to Computing
+        The steps of calls.
+    crossings : dict of int to tuple of Crossing
+        For each place outside and inside of loops.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.kernels = program.kernels
+        self.size = len(program.nodes)
+        self.order: list[tuple[int, Node | Repeat]] = []
+        self.compute: dict[int, Computing] = {}
+        self.sources: dict[int, list[int]] = {}
+        self.crossings: dict[int, tuple[Crossing, ...]] = {}
+        self.repeats: dict[tuple[int, Plates], int] = {}
+        self.param_names = frozenset(n.name for n in program.params)
+        self.input_names = frozenset(
+            n.name for n in program.nodes if isinstance(n.role, Input)
+        )
+        for node in program.outer:
+            self._place(node)
+        for node in program.nodes:
+            self._bind(node)
+        self.draws = {
+            i: kernel
+            for i, estimator in program.estimators.items()
+            if (kernel := self._kernel(i)) is not None
+        }
+        self.block, self.block_size = self._cut_block()
+        self.block_dtype = program.store.float_dtype("random numbers")
+        self.buffers = Buffers()
+        self.spares: list[np.random.Generator] = []
+        loops = program.loops
+        self.forward = {loop.name: forward_phases(program, loop) for loop in loops}
+        self.backward = {loop.name: backward_phases(program, loop) for loop in loops}
+
+    def spare(self) -> np.random.Generator | None:
+        """Return a generator that an earlier run has left, if there is one."""
+        try:
+            return self.spares.pop()
+        except IndexError:
+            return None
+
+    def _place(self, node: Node) -> None:
+        """Add what repeats a node's inputs, then the node, to the order."""
+        sources = [p.index for p in node.inputs]
+        if not isinstance(node.role, Scan):
+            want = self.program.meeting(node)
+            sources = [self._meeting(p, want) for p in node.inputs]
+        self.sources[node.index] = sources
+        self.order.append((node.index, node))
+
+    def _meeting(self, parent: Node, want: Plates) -> int:
+        have = self.program.plates[parent.index]
+        if not parent.has_rows or have == want:
+            return parent.index
+        key = (parent.index, want)
+        if key not in self.repeats:
+            self.repeats[key] = self.size
+            self.order.append((self.size, Repeat(parent.index, have, want)))
+            self.size += 1
+        return self.repeats[key]
+
+    def _bind(self, node: Node) -> None:
+        role = node.role
+        sources = self.sources.setdefault(node.index, [p.index for p in node.inputs])
+        if isinstance(role, Call):
+            specs = [p.spec for p in node.inputs]
+            self.compute[node.index] = computing(
+                role.operation, sources, node.spec, specs
+            )
+        if not isinstance(role, Draw | Scan | ScanOutput):
+            self.crossings[node.index] = tuple(self._cross(node, sources))
+
+    def _cross(self, node: Node, sources: Sequence[int]) -> Any:
+        flow, role = self.program.flow, node.role
+        for slot, parent in enumerate(node.inputs):
+            edge = Edge(parent.index, node.index, 0, slot)
+            if parent.index not in flow.carrying or not flow.passes(edge):
+                continue
+            if isinstance(role, Call):
+                specs = [p.spec for p in node.inputs]
+                site = Site(role.operation, node.index, sources, node.spec, specs)
+                pull = pull_of(site, slot, kernels=self.kernels)
+            elif isinstance(role, Component):
+                pull = _part(role.position, sources[0])
+            else:
+                pull = _same(node, parent)
+            yield Crossing(sources[slot], pull)
+
+    def _kernel(self, index: int) -> SiteKernel | None:
+        estimator, node = self.program.estimators[index], self.program.nodes[index]
+        role = node.role
+        if not (self.kernels and estimator.plain and isinstance(role, Draw)):
+            return None
+        if any(p.dtype.kind != "f" for p in node.inputs):
+            return None
+        return site_kernel(role.distribution, role.names)
+
+    def _cut_block(self) -> tuple[dict[int, int], int]:
+        """Give each node that may take its numbers from the block a place in it.
+
+        The places do not depend on the estimators: those with branches leave theirs.
+        """
+        at, start = {}, 0
+        for node in self.program.outer:
+            role = node.role
+            if not isinstance(role, Draw):
+                continue
+            if site_kernel(role.distribution, role.names) is None:
+                continue
+            plates = self.program.plates[node.index]
+            if node.index in self.draws and set(plates) <= {SAMPLES}:
+                at[node.index] = start
+            start += prod(node.event_shape)
+        return at, start
+
+
+def _part(position: int, source: int) -> Pull:
+    def cross(values: Any, g: Any, buffers: Any) -> Any:
+        whole = values[source]
+        return tuple(
+            g if i == position else np.zeros_like(v) for i, v in enumerate(whole)
+        )
+
+    return Pull(cross, fresh=False)
+
+
+def _same(node: Node, parent: Node) -> Pull:
+    """Hand a cost's or a value's adjoint on; summed, to a term of params alone."""
+    if node.has_rows and not parent.has_rows:
+        return Pull(lambda values, g, buffers: g.sum(), fresh=True)
+    return Pull(lambda values, g, buffers: g, fresh=False)

@@ -1,0 +1,186 @@
+"""How an adjoint crosses one edge of the graph, decided before the first run.
+
+For each call and each of its inputs that gradient reaches, `pull_of` picks the kernel,
+binds where its arguments are found, and adds what an input that was broadcast needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scg.autodiff import pull_back, unbroadcast
+from scg.buffers import Buffers
+from scg.inference import Spec
+from scg.kernels import ELEMENTWISE, PASSED, Rule
+from scg.linear_kernels import MAKERS, Form, Taken, with_rows
+from scg.operation import Operation, Slot
+from scg.steps import lookup
+
+__all__ = ["Pull", "Site", "pull_of"]
+
+Values = Any
+# (values, adjoint of the value, buffers) -> adjoint of the input
+Crossing = Callable[[Values, Any, Buffers], Any]
+Reduce = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """The way of an adjoint to one input.
+
+    `fresh` says that what `cross` returns is held by nobody else, so that others may be
+    added into it.
+    """
+
+    cross: Crossing
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the value and the inputs of a call are found, and what they look like."""
+
+    operation: Operation
+    value: int
+    sources: Sequence[int]
+    spec: Spec
+    specs: Sequence[Spec]
+
+
+def pull_of(site: Site, slot: int, *, kernels: bool = True) -> Pull:
+    """Return the way of an adjoint to input `slot` of a call.
+
+    Without `kernels` it is autograd's rule, for comparison.
+    """
+    if kernels and _is_plain(site):
+        found = _elementwise(site, slot) or _linear(site, slot)
+        if found is not None:
+            return found
+    return _by_rule(site, slot)
+
+
+def _is_plain(site: Site) -> bool:
+    """Tell whether the arrays are what kernels are written for: dense and real."""
+    specs = (site.spec, *site.specs)
+    return site.operation.kind == "numpy" and not any(
+        s.parts is not None or s.sparse or s.mixes_rows or s.dtype.kind == "c"
+        for s in specs
+    )
+
+
+def _elementwise(site: Site, slot: int) -> Pull | None:
+    operation = site.operation
+    rules = ELEMENTWISE.get(operation.function)
+    if rules is None or operation.kwargs or operation.positional is None:
+        return None
+    at = next(a for a, i in operation.positional if i == slot)
+    rule = rules[at] if at < len(rules) else None
+    if rule is None or len(operation.args) != len(rules):
+        return None
+    reduce = _reducer(_form(site.spec), _form(site.specs[slot]))
+    if rule is PASSED:
+        if reduce is None:
+            return Pull(lambda values, g, buffers: g, fresh=False)
+        return Pull(lambda values, g, buffers: reduce(g), fresh=True)
+    return Pull(_written(rule, reduce, site), fresh=True)
+
+
+def _written(rule: Rule, reduce: Reduce | None, site: Site) -> Crossing:
+    """Bind an elementwise rule to where its arguments are."""
+    where, arguments = site.value, lookup(site.operation, site.sources)
+
+    def cross(values: Values, g: Any, buffers: Buffers) -> Any:
+        out = buffers.like(g)
+        rule(out, g, values[where], *arguments(values))
+        return out
+
+    if reduce is None:
+        return cross
+
+    def cross_and_reduce(values: Values, g: Any, buffers: Buffers) -> Any:
+        out = cross(values, g, buffers)
+        summed = reduce(out)
+        buffers.give(out)
+        return summed
+
+    return cross_and_reduce
+
+
+def _linear(site: Site, slot: int) -> Pull | None:
+    operation = site.operation
+    maker = MAKERS.get(operation.function)
+    if maker is None or operation.positional is None:
+        return None
+    floats = {s.dtype for s in (site.spec, site.specs[slot])}
+    if len(floats) > 1 or (operation.name == "matmul" and not _of_one_dtype(site)):
+        return None
+    at = next(a for a, i in operation.positional if i == slot)
+    forms = _forms(site)
+    taken = Taken(at, operation.args, operation.kwargs, forms, _form(site.spec))
+    adjoint = maker(taken)
+    if adjoint is None:
+        return None
+    where, arguments = site.value, lookup(site.operation, site.sources)
+    return Pull(
+        lambda values, g, buffers: adjoint(
+            g, values[where], arguments(values), buffers
+        ),
+        fresh=operation.name not in _VIEWS,
+    )
+
+
+# What these return of an adjoint is a view of it.
+_VIEWS = frozenset(
+    {"reshape", "ravel", "expand_dims", "squeeze", "swapaxes", "moveaxis"}
+)
+
+
+def _by_rule(site: Site, slot: int) -> Pull:
+    """Take autograd's rule, or a small trace of a composite function."""
+    operation, where, sources = site.operation, site.value, site.sources
+
+    def cross(values: Values, g: Any, buffers: Buffers) -> Any:
+        inputs = [values[i] for i in sources]
+        first = g[0] if isinstance(g, tuple) else g
+        rows = len(first) if np.ndim(first) else None
+        return pull_back(operation, slot, g, values[where], inputs, rows)
+
+    return Pull(cross, fresh=False)
+
+
+def _forms(site: Site) -> list[Form]:
+    """Return the forms of a call's arguments; constants have no rows."""
+    return [
+        _form(site.specs[a.index])
+        if isinstance(a, Slot)
+        else Form(np.shape(a) if isinstance(a, np.ndarray) else (), rows=False)
+        for a in site.operation.args
+    ]
+
+
+def _form(spec: Spec) -> Form:
+    return Form(spec.shape, spec.has_rows)
+
+
+def _of_one_dtype(site: Site) -> bool:
+    constants = [a.dtype for a in site.operation.args if isinstance(a, np.ndarray)]
+    return {s.dtype for s in site.specs} | set(constants) == {site.spec.dtype}
+
+
+def _reducer(outer: Form, inner: Form) -> Reduce | None:
+    """Return what sums an adjoint over the axes along which an input was broadcast."""
+    if outer == inner:
+        return None
+    if outer.rows and not inner.rows and outer.event == inner.event:
+        return _sum_of_rows
+    return lambda g: unbroadcast(g, with_rows(inner, g))
+
+
+def _sum_of_rows(g: Any) -> Any:
+    if g.ndim == 2:  # a product with ones is twice as fast
+        return np.ones(len(g), g.dtype).dot(g)
+    return np.add.reduce(g, axis=0)

@@ -1,0 +1,142 @@
+"""How the value of a call is computed: bound, before the first run, to its arguments.
+
+A step is a function of (values, count, buffers): it reads its arguments from `values`
+by number, and `count` is how many rows its value has. Values that need more than a few
+kilobytes are written into arrays that have been used before.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from scg.buffers import SMALL, Buffers
+from scg.functions import INTO
+from scg.inference import Spec
+from scg.operation import Operation, Slot
+
+__all__ = ["Computing", "computing", "lookup"]
+
+Values = Any
+Computing = Callable[[Values, int, Buffers], Any]
+
+
+def computing(
+    operation: Operation, sources: Sequence[int], spec: Spec, specs: Sequence[Spec]
+) -> Computing:
+    """Return the step of one call.
+
+    Parameters
+    ----------
+    operation : Operation
+    sources : sequence of int
+        Where the values of its inputs are.
+    spec, specs : Spec
+        What its value and its inputs look like.
+    """
+    if operation.needs_rows or operation.positional is None:
+        return lambda values, count, _: operation([values[i] for i in sources], count)
+    plain = _plain(operation, sources)
+    into = _into(operation, spec, specs)
+    if into is None:
+        return plain
+    return _sized(plain, into, lookup(operation, sources), spec)
+
+
+def lookup(operation: Operation, sources: Sequence[int]) -> Callable[[Values], Any]:
+    """Return a function that looks the positional arguments of a call up."""
+    places = [
+        (sources[a.index], None) if isinstance(a, Slot) else (None, a)
+        for a in operation.args
+    ]
+    if len(places) == 1:
+        ((only, _),) = places
+        return lambda values: (values[only],)
+    if len(places) == 2:
+        (i, first), (j, second) = places
+        if i is None:
+            return lambda values: (first, values[j])
+        if j is None:
+            return lambda values: (values[i], second)
+        return lambda values: (values[i], values[j])
+    return lambda values: [c if i is None else values[i] for i, c in places]
+
+
+def _plain(operation: Operation, sources: Sequence[int]) -> Computing:
+    """Return the step that lets NumPy make the array."""
+    function, kwargs = operation.function, operation.kwargs
+    if kwargs:
+        arguments = lookup(operation, sources)
+        return lambda values, count, _: function(*arguments(values), **kwargs)
+    if len(operation.args) == 1:
+        (i,) = sources
+        return lambda values, count, _: function(values[i])
+    if len(operation.args) == 2 and len(sources) == 2 and operation.plain:
+        i, j = sources
+        return lambda values, count, _: function(values[i], values[j])
+    arguments = lookup(operation, sources)
+    return lambda values, count, _: function(*arguments(values))
+
+
+Into = Callable[[Any, Sequence[Any], Buffers], Any]
+
+
+def _into(operation: Operation, spec: Spec, specs: Sequence[Spec]) -> Into | None:
+    """Return what writes the value into a given array, where there is such a thing."""
+    function = operation.function
+    dense = not any(s.sparse or s.parts is not None for s in (spec, *specs))
+    if operation.kwargs or operation.kind != "numpy" or not dense or spec.mixes_rows:
+        return None
+    if isinstance(function, np.ufunc) and function.nout == 1:
+        return lambda out, args, _: function(*args, out)
+    if function in INTO:
+        return INTO[function]
+    if function is operator.matmul and _is_product_with_a_matrix(spec, specs):
+        return _product
+    return None
+
+
+def _is_product_with_a_matrix(spec: Spec, specs: Sequence[Spec]) -> bool:
+    return (
+        len(specs) == 2
+        and specs[0].has_rows
+        and bool(specs[0].shape)
+        and not specs[1].has_rows
+        and len(specs[1].shape) == 2
+        and specs[0].dtype == specs[1].dtype == spec.dtype
+    )
+
+
+def _product(out: Any, args: Sequence[Any], _: Buffers) -> Any:
+    a, b = args
+    if a.ndim == 2:
+        return a.dot(b, out)
+    a.reshape(-1, a.shape[-1]).dot(b, out.reshape(-1, b.shape[-1]))
+    return out
+
+
+def _sized(
+    plain: Computing, into: Into, arguments: Callable[[Values], Any], spec: Spec
+) -> Computing:
+    """Choose between the two by the size of the value."""
+    event, dtype, has_rows = spec.shape, spec.dtype, spec.has_rows
+    size = prod(event) * dtype.itemsize
+    if not has_rows:
+        if size < SMALL:
+            return plain
+        return lambda values, count, buffers: into(
+            buffers.take(event, dtype), arguments(values), buffers
+        )
+    few = SMALL / max(size, 1)
+
+    def step(values: Values, count: int, buffers: Buffers) -> Any:
+        if count < few:
+            return plain(values, count, buffers)
+        out = buffers.take((count, *event), dtype)
+        return into(out, arguments(values), buffers)
+
+    return step
