@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from scg.credit import Target
+from scg.credit import Credit, Target
 from scg.errors import NonFiniteError
 from scg.estimators import Site
 from scg.node import Node
+from scg.plan import Plan, plan_of
 from scg.program import Program
 from scg.reverse import Reverse
 from scg.trace import Trace
 
-__all__ = ["backward", "site_of"]
+__all__ = ["backward", "site_adjoints", "site_of"]
 
 
 def backward(
@@ -109,6 +110,37 @@ def _cost_seed(program: Program, trace: Trace, cost: Node) -> Any:
     weight = _row_weight(program, trace, cost)
     shape = trace.values[cost.index].shape
     return np.broadcast_to(weight, shape).astype(cost.dtype)
+
+
+def site_adjoints(
+    program: Program, trace: Trace, index: int, credit: Credit
+) -> dict[str, Any]:
+    """Return the derivative of the surrogate loss by the parameters of one sample."""
+    node, plan = program.nodes[index], plan_of(program)
+    kernel = plan.draws.get(index)
+    if kernel is None:
+        site = site_of(program, trace, node, credit.cost, credit.advantage)
+        return program.estimators[index].adjoints(site)
+    factor = credit.advantage * _row_weight(program, trace, node)
+    value, parameter = trace.values[index], _parameter(plan, trace, node)
+    if node.loop is not None:
+        value = value.reshape(-1, *value.shape[2:])
+    shared = trace.shared.get(index)
+    role: Any = node.role
+    found = kernel.score(parameter, value, shared, factor.reshape(-1), plan.buffers)
+    return {role.names[0]: found}
+
+
+def _parameter(plan: Plan, trace: Trace, node: Node) -> Any:
+    """Return the parameter of a sample that has one, time folded into the rows."""
+    (parent,) = node.inputs
+    value = trace.values[parent.index]
+    if parent.loop is not None:
+        return value.reshape(-1, *value.shape[2:])
+    if parent.has_rows and node.loop is None:
+        have, want = (plan.program.plates[n.index] for n in (parent, node))
+        return trace.layout.align(value, have, want)
+    return value
 
 
 def site_of(

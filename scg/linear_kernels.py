@@ -17,6 +17,7 @@ import numpy as np
 from scg.autodiff import unbroadcast
 from scg.buffers import Buffers
 from scg.functions import log_softmax, logsumexp, pick, softmax
+from scg.operation import Slot
 
 __all__ = ["MAKERS", "Adjoint", "Form", "Taken", "is_basic", "with_rows"]
 
@@ -161,9 +162,11 @@ def _moveaxis(call: Taken) -> Adjoint | None:
 
 
 def _getitem(call: Taken) -> Adjoint | None:
-    if call.at != 0 or not is_basic(call.args[1]):
-        return None
     form, index = call.forms[0], call.args[1]
+    if call.at == 0 and isinstance(index, Slot) and not form.rows:
+        return _scatter_rows(form) if call.forms[1].ndim == 1 else None
+    if call.at != 0 or not is_basic(index):
+        return None
 
     def scatter(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
         out = buffers.take(with_rows(form, g), g.dtype)
@@ -172,6 +175,29 @@ def _getitem(call: Taken) -> Adjoint | None:
         return out
 
     return scatter
+
+
+def _scatter_rows(form: Form) -> Adjoint:
+    """Add the rows of an adjoint to those of a table that were looked up."""
+    size = form.event[0]
+    choices = np.arange(size)
+
+    def scatter(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
+        out = buffers.take(form.event, g.dtype)
+        if size <= _SMALL_TABLE:
+            one_hot = np.equal((args[1] % size)[:, np.newaxis], choices)
+            flat = one_hot.astype(g.dtype).T.dot(g.reshape(len(g), -1))
+            np.copyto(out, flat.reshape(form.event))
+        else:
+            out.fill(0)
+            np.add.at(out, args[1], g)
+        return out
+
+    return scatter
+
+
+# Up to this many rows a product with one-hot rows is faster than adding one by one.
+_SMALL_TABLE = 64
 
 
 def is_basic(index: Any) -> bool:

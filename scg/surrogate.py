@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from scg.backward import backward, site_of
+from scg.backward import backward, site_adjoints
 from scg.credit import Credit, assign, cost_rows
 from scg.estimators import AbstractEstimator
 from scg.finite import check_finite_costs
@@ -103,7 +103,7 @@ class Compiled:
         )
         check_finite_costs(program, trace)
         credits = assign(program, trace, state or {})
-        sites = {i: _adjoints(program, trace, i, c) for i, c in credits.items()}
+        sites = {i: site_adjoints(program, trace, i, c) for i, c in credits.items()}
         targets = [c.target for c in credits.values() if c.target is not None]
         gradient = backward(program, trace, sites, targets)
         after = {k: v for credit in credits.values() for k, v in credit.state.items()}
@@ -303,10 +303,3 @@ def recent_returns(program: Program) -> dict[str, float]:
         )
         for name, returns in found.items()
     }
-
-
-def _adjoints(
-    program: Program, trace: Trace, index: int, credit: Credit
-) -> dict[str, Any]:
-    site = site_of(program, trace, program.nodes[index], credit.cost, credit.advantage)
-    return program.estimators[index].adjoints(site)
