@@ -19,6 +19,7 @@ from scg.node import Node
 from scg.plan import Plan, plan_of
 from scg.program import Program
 from scg.reverse import Reverse
+from scg.site_kernels import all_finite
 from scg.trace import Trace
 
 __all__ = ["backward", "site_adjoints", "site_of"]
@@ -87,10 +88,7 @@ def _finished(node: Node, arrived: Mapping[int, Any]) -> Any:
     if node.index not in arrived:
         return np.zeros(node.event_shape, node.dtype)
     found = np.asarray(arrived[node.index], node.dtype)
-    if (
-        not np.isfinite(np.add.reduce(found, axis=None))
-        and not np.isfinite(found).all()
-    ):
+    if not all_finite(found):
         msg = f"param {node.name!r}: its gradient is NaN or infinite."
         raise NonFiniteError(msg)
     return found

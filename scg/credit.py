@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from scg.baselines import BaselineInputs, LearnedBaseline
+from scg.baselines import BaselineInputs, LearnedBaseline, NoBaseline
 from scg.bootstrap import generalised
 from scg.critics import GAE
 from scg.errors import EstimatorError
 from scg.node import Loop, Node
 from scg.plates import SAMPLES
 from scg.program import Program
-from scg.reach import entry_mask, exit_mask, mixes
+from scg.reach import exit_mask, mixes
 from scg.returns import strided_sum
+from scg.sums import outer_sums
 from scg.trace import Trace
 
 __all__ = ["Credit", "Target", "assign", "continues"]
@@ -54,17 +55,23 @@ def assign(
 
     Arrays have shape ``(rows,)``, inside a loop ``(time, rows)``.
     """
-    return {i: _credit(program, trace, program.nodes[i], state) for i in program.scored}
+    sums = outer_sums(program, trace)
+    return {
+        i: _credit(program, trace, program.nodes[i], sums.get(i), state)
+        for i in program.scored
+    }
 
 
 def _credit(
-    program: Program, trace: Trace, node: Node, state: Mapping[str, Any]
+    program: Program, trace: Trace, node: Node, q: Any, state: Mapping[str, Any]
 ) -> Credit:
+    """Return the credit of a sample, whose ``Q̂`` is given outside of loops."""
     estimator = program.estimators[node.index]
     discount = getattr(estimator, "discount", 1.0)
     boundary = getattr(estimator, "boundary", "episode")
     keep = continues(program, trace, node, boundary)
-    q = downstream_cost(program, trace, node, discount, keep)
+    if node.loop is not None:
+        q = _inside(program, trace, node, node.loop, discount, keep)
     baseline = getattr(estimator, "baseline", None)
     critic = getattr(estimator, "critic", None)
     after: dict[str, Any] = {}
@@ -75,7 +82,7 @@ def _credit(
         )
         index = program.names[critic.value]
         target = Target(index, goal, critic.weight, critic.shared)
-    elif baseline is not None:
+    elif baseline is not None and not isinstance(baseline, NoBaseline):
         b, after = _baseline(program, trace, node, baseline, q, state)
         advantage = q - b
         if isinstance(baseline, LearnedBaseline):
@@ -107,49 +114,6 @@ def _onto(program: Program, trace: Trace, node: Node, value: int, q: Any) -> Any
     have, want = program.plates[node.index], program.plates[value]
     common = tuple(p for p in want if p in have)
     return trace.layout.align(trace.layout.reduce(q, have, common), common, want)
-
-
-def downstream_cost(
-    program: Program, trace: Trace, node: Node, discount: float, keep: Any
-) -> Any:
-    """Return ``Q̂`` of one sample."""
-    if node.loop is None:
-        return _outside(program, trace, node)
-    return _inside(program, trace, node, node.loop, discount, keep)
-
-
-def cost_rows(program: Program, trace: Trace, cost: Node) -> Any:
-    """Return a cost with a value for every row; one without rows is repeated."""
-    value = trace.values[cost.index]
-    count = trace.layout.count(program.plates[cost.index])
-    if not cost.has_rows and cost.loop is None:
-        return np.broadcast_to(value, (count,))
-    return value
-
-
-def _outside(program: Program, trace: Trace, node: Node) -> Any:
-    here = program.plates[node.index]
-    total = np.zeros(trace.layout.count(here), node.store.float_dtype(node.name))
-    found = program.influence.descendants(node.index)
-    for cost in program.costs:
-        if cost.index not in found:
-            continue
-        value = trace.values[cost.index]
-        if cost.loop is not None:
-            value = value[entry_mask(program, node, cost, len(value))].sum(axis=0)
-        if mixes(program, node, cost):
-            total = total + _of_all_rows(program, trace, cost, value)
-            continue
-        total = total + trace.layout.reduce(value, program.plates[cost.index], here)
-    return total
-
-
-def _of_all_rows(program: Program, trace: Trace, cost: Node, value: Any) -> Any:
-    """Sum a cost over all rows and runs, for a sample whose row each of them reads."""
-    plates, layout = program.plates[cost.index], trace.layout
-    weighted = value * layout.weight(plates, plates) if cost.has_rows else value
-    total = weighted.sum() if cost.has_rows else layout.rows * weighted
-    return total * layout.sizes[SAMPLES]
 
 
 def _inside(
@@ -263,9 +227,14 @@ def _baseline(
         value = np.broadcast_to(value, q.shape).reshape(shape)
     prefix = f"{node.name}/"
     past = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-    joined = any(mixes(program, node, cost) for cost in program.costs)
+    joined = bool(program.mixing) and any(
+        mixes(program, node, cost) for cost in program.costs
+    )
     row_axis = None if joined else len(lead)
     inputs = BaselineInputs(q.reshape(shape), axis, row_axis, value, past, node.name)
     b, after = baseline(inputs)
-    b = np.broadcast_to(b, shape).reshape(q.shape).astype(q.dtype, copy=False)
+    b = np.asarray(b, q.dtype)
+    if b.ndim and b.shape != shape:
+        b = np.broadcast_to(b, shape)
+    b = b.reshape(q.shape) if b.ndim else b
     return b, {prefix + k: v for k, v in after.items()}

@@ -22,11 +22,13 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defvjp
 from autograd.numpy.numpy_vjps import unbroadcast_f
+from autograd.tracer import getval
 
 from scg.protocol import Function
 
 __all__ = [
     "Function",
+    "bernoulli_log_prob",
     "keep",
     "log_sigmoid",
     "log_softmax",
@@ -242,6 +244,37 @@ def stop_gradient(x: Any, /) -> Any:
 
 
 @Function
+def bernoulli_log_prob(logits: Any, bits: Any, /) -> Any:
+    r"""Compute the log-probability of bits.
+
+    .. math:: \log \sigma((2b - 1) \ell), \qquad
+              \frac{\partial}{\partial \ell} = (2b - 1)\, \sigma((1 - 2b) \ell)
+
+    Parameters
+    ----------
+    logits : array, any shape
+        Log-odds of 1.
+    bits : array, any shape that broadcasts with `logits`
+        0 or 1.
+
+    Returns
+    -------
+    array
+        :math:`-\infty`, with no derivative, where a value is neither 0 nor 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bernoulli_log_prob(np.array([0.0, 40.0]), np.array([1.0, 0.0])).round(4).tolist()
+    [-0.6931, -40.0]
+    """
+    logits = _as_float(logits)
+    shape = np.broadcast_shapes(logits.shape, np.shape(bits))
+    out = np.empty(shape, logits.dtype)
+    return _bits_into(out, (logits, bits), None)[()]
+
+
+@Function
 def pick(x: Any, index: Any, /, outside: float = 0.0) -> Any:
     r"""Pick one entry of the last axis for each index.
 
@@ -349,6 +382,10 @@ def _gather(x: Any, index: Any) -> Any:
     return np.take_along_axis(x, index, axis=-1)[..., 0]
 
 
+def _is_bit(b: Any, like: Any) -> Any:
+    return np.equal(b * b, b).astype(getval(like).dtype)
+
+
 def _spread(index: Any, like: Any) -> Callable[[Any], Any]:
     """Put a gradient at the index in a row of zeros: the adjoint of `pick`."""
     choices = np.arange(anp.shape(like)[-1])
@@ -378,6 +415,13 @@ defvjp(
     softmax.primitive,
     lambda ans, x, axis=-1: lambda g: ans * (g - _sum_along(g * ans, axis)),
 )
+defvjp(
+    bernoulli_log_prob.primitive,
+    lambda ans, x, b: unbroadcast_f(
+        x, lambda g: g * (2 * b - 1) * sigmoid((1 - 2 * b) * x) * _is_bit(b, ans)
+    ),
+    None,
+)
 defvjp(stop_gradient.primitive, None)
 defvjp(
     pick.primitive,
@@ -394,7 +438,7 @@ defvjp(
 def _softplus_into(out: Any, args: Any, buffers: Any) -> Any:
     (x,) = args
     positive = buffers.like(x)
-    np.maximum(x, 0, positive)
+    np.maximum(x, 0, out=positive)
     np.add(_log1p_exp_minus_abs(x, out), positive, out)
     buffers.give(positive)
     return out
@@ -403,7 +447,7 @@ def _softplus_into(out: Any, args: Any, buffers: Any) -> Any:
 def _log_sigmoid_into(out: Any, args: Any, buffers: Any) -> Any:
     (x,) = args
     negative = buffers.like(x)
-    np.minimum(x, 0, negative)
+    np.minimum(x, 0, out=negative)
     np.subtract(negative, _log1p_exp_minus_abs(x, out), out)
     buffers.give(negative)
     return out
@@ -416,8 +460,28 @@ def _softmax_into(out: Any, args: Any, buffers: Any) -> Any:
     return np.divide(out, np.add.reduce(out, axis=-1, keepdims=True), out)
 
 
+def _bits_into(out: Any, args: Any, buffers: Any) -> Any:
+    logits, bits = args
+    like = np.empty_like if buffers is None else buffers.like
+    sign = like(out)
+    np.multiply(bits, 2, sign, casting="unsafe")
+    np.subtract(sign, 1, sign)
+    np.multiply(sign, logits, out)
+    low = np.multiply(sign, sign, sign)  # 1 where the value is 0 or 1
+    outside = None if np.equal(low, 1).all() else np.not_equal(low, 1)
+    np.minimum(out, 0, out=low)
+    np.subtract(low, _log1p_exp_minus_abs(out, out), out)
+    if outside is not None:
+        np.copyto(out, -np.inf, where=outside)
+    if buffers is not None:
+        del low
+        buffers.give(sign)
+    return out
+
+
 # How to write the value into a given array; (out, arguments, buffers) -> out.
 INTO = {
+    bernoulli_log_prob: _bits_into,
     sigmoid: lambda out, args, _: sigmoid.compute(*args, out=out),
     softplus: _softplus_into,
     log_sigmoid: _log_sigmoid_into,

@@ -1,4 +1,4 @@
-"""Adjoints of functions that move, sum, multiply or normalise arrays, axis by axis.
+"""Adjoints of functions of whole arrays: those that move, sum, multiply, normalise.
 
 A maker looks at one call, with the shapes its arguments will have, and returns the
 function that takes an adjoint back, or None where autograd's rule has to do. `Call.at`
@@ -16,10 +16,24 @@ import numpy as np
 
 from scg.autodiff import unbroadcast
 from scg.buffers import Buffers
-from scg.functions import log_softmax, logsumexp, pick, softmax
+from scg.functions import (
+    bernoulli_log_prob,
+    log_softmax,
+    logsumexp,
+    pick,
+    softmax,
+)
 from scg.operation import Slot
 
-__all__ = ["MAKERS", "Adjoint", "Form", "Taken", "is_basic", "with_rows"]
+__all__ = [
+    "MAKERS",
+    "Adjoint",
+    "Form",
+    "Taken",
+    "is_basic",
+    "slope_of_bits",
+    "with_rows",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +280,36 @@ def _pick(call: Taken) -> Adjoint | None:
     return adjoint
 
 
+def _bernoulli_log_prob(call: Taken) -> Adjoint | None:
+    if call.at != 0:
+        return None
+    form = call.forms[0]
+
+    def adjoint(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
+        logits, bits = args
+        out, sign = buffers.like(g), buffers.like(g)
+        slope_of_bits(logits, bits, out, sign)
+        np.multiply(out, g, out)
+        np.multiply(sign, sign, sign)
+        inside = np.equal(sign, 1)
+        buffers.give(sign)
+        if not inside.all():
+            np.multiply(out, inside, out)
+        return unbroadcast(out, with_rows(form, g))
+
+    return adjoint
+
+
+def slope_of_bits(logits: Any, bits: Any, out: Any, sign: Any) -> None:
+    """Write (2b - 1) σ((1 - 2b) ℓ) into `out`, and 2b - 1 into `sign`."""
+    np.multiply(bits, 2, sign, casting="unsafe")
+    np.subtract(sign, 1, sign)
+    np.multiply(sign, logits, out)
+    np.exp(out, out)
+    np.add(out, 1, out)
+    np.divide(sign, out, out)
+
+
 MAKERS: Mapping[Any, Callable[[Taken], Adjoint | None]] = {
     operator.matmul: _matmul,
     operator.getitem: _getitem,
@@ -281,4 +325,5 @@ MAKERS: Mapping[Any, Callable[[Taken], Adjoint | None]] = {
     log_softmax: _log_softmax,
     logsumexp: _logsumexp,
     pick: _pick,
+    bernoulli_log_prob: _bernoulli_log_prob,
 }

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from scg.check import prove
-from scg.downstream import Downstream
+from scg.downstream import Downstream, Increment
 from scg.errors import EstimatorError, unknown_name
 from scg.estimators import AbstractEstimator, Enumeration, ScoreFunction
 from scg.finals import sources
@@ -131,6 +131,12 @@ class Program:
     def downstream(self) -> Downstream:
         """Which costs each node influences, worked out when it is first asked for."""
         return Downstream(self.influence, [cost.index for cost in self.costs])
+
+    @cached_property
+    def increments(self) -> list[Increment]:
+        """How the costs of each scored sample outside of loops are summed, in order."""
+        outside = [i for i in self.scored if self.nodes[i].loop is None]
+        return self.downstream.increments(outside)
 
     @cached_property
     def exits(self) -> dict[str, list[Edge]]:

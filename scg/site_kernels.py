@@ -18,6 +18,7 @@ import numpy as np
 from scg.buffers import Buffers
 from scg.distributions import Bernoulli, Categorical
 from scg.functions import sigmoid, softmax
+from scg.linear_kernels import slope_of_bits
 
 __all__ = ["SiteKernel", "all_finite", "site_kernel"]
 
@@ -58,12 +59,8 @@ def _draw_bits(logits: Any, noise: Any, buffers: Buffers) -> tuple[Any, Any] | N
 
 def _score_bits(logits: Any, bits: Any, _: Any, factor: Any, buffers: Buffers) -> Any:
     """Write (2b - 1) σ((1 - 2b) ℓ) times the factor."""
-    sign = np.multiply(bits, 2, buffers.like(bits))
-    np.subtract(sign, 1, sign)
-    out = np.multiply(sign, logits, buffers.like(bits))
-    np.exp(out, out)
-    np.add(out, 1, out)
-    np.divide(sign, out, out)
+    out, sign = buffers.like(bits), buffers.like(bits)
+    slope_of_bits(logits, bits, out, sign)
     buffers.give(sign)
     factor = factor.reshape(-1, *(1,) * (bits.ndim - 1))
     return np.multiply(out, factor, out)

@@ -92,7 +92,7 @@ def _into(operation: Operation, spec: Spec, specs: Sequence[Spec]) -> Into | Non
     if operation.kwargs or operation.kind != "numpy" or not dense or spec.mixes_rows:
         return None
     if isinstance(function, np.ufunc) and function.nout == 1:
-        return lambda out, args, _: function(*args, out)
+        return lambda out, args, _: function(*args, out=out)
     if function in INTO:
         return INTO[function]
     if function is operator.matmul and _is_product_with_a_matrix(spec, specs):

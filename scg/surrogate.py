@@ -11,6 +11,7 @@ says).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from scg.backward import backward, site_adjoints
-from scg.credit import Credit, assign, cost_rows
+from scg.credit import assign
 from scg.estimators import AbstractEstimator
 from scg.finite import check_finite_costs
 from scg.graph import Graph
@@ -101,14 +102,14 @@ class Compiled:
         trace = run(
             program, params, inputs, rng=rng, rows=rows, samples=samples, given=given
         )
-        check_finite_costs(program, trace)
+        cost = mean_cost(program, trace)
         credits = assign(program, trace, state or {})
         sites = {i: site_adjoints(program, trace, i, c) for i, c in credits.items()}
         targets = [c.target for c in credits.values() if c.target is not None]
         gradient = backward(program, trace, sites, targets)
         after = {k: v for credit in credits.values() for k, v in credit.state.items()}
         figures = recent_returns(program)
-        return Estimate(gradient, mean_cost(program, trace), trace, after, figures)
+        return Estimate(gradient, cost, trace, after, figures)
 
     def forward(  # noqa: PLR0913 - as `forward`
         self,
@@ -276,14 +277,24 @@ def forward(  # noqa: PLR0913 - as `estimate_gradient`
 
 
 def mean_cost(program: Program, trace: Trace) -> float:
-    """Return the mean over rows of the summed costs."""
+    """Return the mean over rows of the summed costs.
+
+    Raises
+    ------
+    NonFiniteError
+        When a cost is NaN or infinite, naming where that began.
+    """
     total = 0.0
     for cost in program.costs:
-        value = cost_rows(program, trace, cost)
-        value = value.sum(axis=0) if cost.loop is not None else value
-        total += float(
-            trace.layout.reduce(value, program.plates[cost.index], ()).mean()
-        )
+        value = trace.values[cost.index]
+        value = np.add.reduce(value, axis=0) if cost.loop is not None else value
+        if cost.has_rows:
+            value = trace.layout.reduce(value, program.plates[cost.index], ())
+            total += float(np.add.reduce(value, axis=None)) / trace.rows
+        else:
+            total += float(value)
+    if not math.isfinite(total):
+        check_finite_costs(program, trace)
     return total
 
 

@@ -126,17 +126,19 @@ def test_the_proof_refuses(name):
 
 @pytest.mark.parametrize("name", ["score function", "enumeration", "mixture"])
 def test_the_proof_refuses_credit_that_drops_a_cost(name, monkeypatch):
-    whole = credit.downstream_cost
+    whole = credit._credit
 
-    def without_one(program, trace, node, *rest):
+    def without_one(program, trace, node, q, state):
         found = program.influence.descendants(node.index)
         first = min(c.index for c in program.costs if c.index in found)
-        value, trace.values[first] = trace.values[first], 0 * trace.values[first]
-        q = whole(program, trace, node, *rest)
+        value = trace.values[first]
+        trace.values[first] = 0 * value
+        q = credit.outer_sums(program, trace).get(node.index)
+        found = whole(program, trace, node, q, state)
         trace.values[first] = value
-        return q
+        return found
 
-    monkeypatch.setattr(credit, "downstream_cost", without_one)
+    monkeypatch.setattr(credit, "_credit", without_one)
     assert share_refused(CASES[name]) > 0.9
 
 
@@ -147,7 +149,7 @@ def test_the_proof_refuses_a_learned_value_that_reads_the_outcome(monkeypatch):
     def peeking(program, trace, node, baseline, q, state):
         b, after = whole(program, trace, node, baseline, q, state)
         value = trace.values[node.index]
-        return b + value.reshape(*b.shape, -1).sum(axis=-1), after
+        return b + value.reshape(*q.shape, -1).sum(axis=-1), after
 
     monkeypatch.setattr(credit, "_baseline", peeking)
     assert share_refused(case) > 0.9

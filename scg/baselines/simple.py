@@ -205,4 +205,5 @@ def _others(
             f"node {inputs.name!r}: {who} expected at least 2 {what}, got 1. {way_out}"
         )
         raise BaselineError(msg)
-    return (inputs.cost.sum(axis=axis, keepdims=True) - inputs.cost) / (count - 1)
+    total = np.add.reduce(inputs.cost, axis=axis, keepdims=True)
+    return (total - inputs.cost) / (count - 1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scg.distributions import _parameters as p
 from scg.distributions.base import AbstractDistribution, no_reparameterisation
-from scg.functions import keep, log_sigmoid, sigmoid, softplus
+from scg.functions import bernoulli_log_prob, keep, sigmoid, softplus
 
 __all__ = ["Bernoulli"]
 
@@ -94,10 +94,9 @@ class Bernoulli(AbstractDistribution):
     def log_prob(self, value: Any) -> Any:
         """Compute log σ((2b - 1) ℓ), exact where b ℓ - log(1 + e^ℓ) cancels."""
         value = p.as_draw(value, self.dtype)
-        inside = anp.equal(value * value, value)
         if self.probs is None:
-            log_p = log_sigmoid((2 * value - 1) * self.logits)
-            return log_p + p.log_indicator(inside, self.dtype)
+            return bernoulli_log_prob(self.logits, value)
+        inside = anp.equal(value * value, value)
         return p.log_or_minus_infinity(keep(_mass(value, self.probs), inside))
 
     def score(self, value: Any) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,80 @@
+"""Sums of the costs that samples outside of loops influence, each made from another.
+
+What a sample influences is all that a later one does, and some more. Its sum is that
+one's, which is known already, plus the extra costs: in a chain of n samples with a cost
+each that takes n additions. Costs inside of loops, and models that mix rows, go cost by
+cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scg.downstream import Increment
+from scg.node import Node
+from scg.plates import SAMPLES
+from scg.program import Program
+from scg.reach import entry_mask, mixes
+from scg.trace import Trace
+
+__all__ = ["outer_sums"]
+
+
+def outer_sums(program: Program, trace: Trace) -> dict[int, Any]:
+    """Return ``Q̂`` of each scored sample outside of loops, by its index.
+
+    On the plates of the sample: arrays of shape ``(rows,)``.
+    """
+    sums: dict[int, Any] = {}
+    for increment in program.increments:
+        node = program.nodes[increment.source]
+        if program.mixing or any(c.loop is not None for c in program.costs):
+            sums[increment.source] = _one_by_one(program, trace, node)
+        else:
+            sums[increment.source] = _increased(program, trace, increment, sums)
+    return sums
+
+
+def _increased(
+    program: Program, trace: Trace, increment: Increment, sums: dict[int, Any]
+) -> Any:
+    plates, layout, values = program.plates, trace.layout, trace.values
+    here = plates[increment.source]
+    total = None
+    if increment.base is not None:
+        total = layout.reduce(sums[increment.base], plates[increment.base], here)
+    for index in increment.extra:
+        value = layout.reduce(values[index], plates[index], here)
+        total = value if total is None else total + value
+    dtype = program.store.float_dtype("costs")
+    if total is None or np.ndim(total) == 0:
+        filler = 0 if total is None else total
+        return np.full(layout.count(here), filler, dtype)
+    return total if total.dtype == dtype else total.astype(dtype)
+
+
+def _one_by_one(program: Program, trace: Trace, node: Node) -> Any:
+    here = program.plates[node.index]
+    total = np.zeros(trace.layout.count(here), program.store.float_dtype(node.name))
+    found = program.influence.descendants(node.index)
+    for cost in program.costs:
+        if cost.index not in found:
+            continue
+        value = trace.values[cost.index]
+        if cost.loop is not None:
+            value = value[entry_mask(program, node, cost, len(value))].sum(axis=0)
+        if mixes(program, node, cost):
+            total = total + _of_all_rows(program, trace, cost, value)
+            continue
+        total = total + trace.layout.reduce(value, program.plates[cost.index], here)
+    return total
+
+
+def _of_all_rows(program: Program, trace: Trace, cost: Node, value: Any) -> Any:
+    """Sum a cost over all rows and runs, for a sample whose row each of them reads."""
+    plates, layout = program.plates[cost.index], trace.layout
+    weighted = value * layout.weight(plates, plates) if cost.has_rows else value
+    total = weighted.sum() if cost.has_rows else layout.rows * weighted
+    return total * layout.sizes[SAMPLES]
