@@ -28,6 +28,7 @@ from scg.errors import EstimatorError
 from scg.estimators import AbstractEstimator
 from scg.graph import Graph
 from scg.live import Live
+from scg.plan import plan_of
 from scg.program import Program, schedule
 from scg.trace import Trace
 
@@ -168,7 +169,7 @@ def _check_run(program: Program, trace: Trace) -> None:
     if not alike:
         msg = "surrogate_loss: expected a run of this graph as it is, got another's."
         raise EstimatorError(msg)
-    if any(trace.values[i] is None for i in program.recorded):
+    if any(trace.values[i] is None for i in plan_of(program).recorded):
         msg = "surrogate_loss: expected a run with all it needs, got a lean one."
         raise EstimatorError(msg)
     for i in program.estimators:

@@ -16,7 +16,7 @@ import numpy as np
 
 from scg.functions import keep, log_sigmoid, sigmoid, softplus
 
-__all__ = ["ELEMENTWISE", "PASSED", "Rule"]
+__all__ = ["ELEMENTWISE", "PASSED", "READS", "Rule"]
 
 Rule = Callable[..., Any]
 
@@ -146,6 +146,32 @@ def _log_sigmoid(out: Any, g: Any, y: Any, x: Any) -> None:
 def _keep(out: Any, g: Any, y: Any, x: Any, mask: Any) -> None:
     np.multiply(g, mask, out)
 
+
+# What a rule reads besides g: -1 for y, else the number of an argument. A value that no
+# rule reads need not be kept.
+READS: Mapping[Rule, tuple[int, ...]] = {
+    PASSED: (),
+    _negated: (),
+    _times_second: (1,),
+    _times_first: (0,),
+    _over_second: (1,),
+    _times_value: (-1,),
+    _over_argument: (0,),
+    _tanh: (-1,),
+    _square: (0,),
+    _sqrt: (-1,),
+    _log1p: (0,),
+    _expm1: (-1,),
+    _sin: (0,),
+    _cos: (0,),
+    _absolute: (0,),
+    _where_true: (0,),
+    _where_false: (0,),
+    _sigmoid: (-1, 0),
+    _softplus: (0,),
+    _log_sigmoid: (0,),
+    _keep: (1,),
+}
 
 ELEMENTWISE: Mapping[Any, tuple[Rule | None, ...]] = {
     np.add: (PASSED, PASSED),

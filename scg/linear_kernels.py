@@ -27,6 +27,7 @@ from scg.operation import Slot
 
 __all__ = [
     "MAKERS",
+    "READS",
     "Adjoint",
     "Form",
     "Taken",
@@ -326,4 +327,23 @@ MAKERS: Mapping[Any, Callable[[Taken], Adjoint | None]] = {
     logsumexp: _logsumexp,
     pick: _pick,
     bernoulli_log_prob: _bernoulli_log_prob,
+}
+
+# What the adjoint of argument `at` is made of: -1 for the value, else an argument.
+READS: Mapping[Any, Callable[[int], tuple[int, ...]]] = {
+    operator.matmul: lambda at: (1 - at,),
+    operator.getitem: lambda at: (1,),
+    np.sum: lambda at: (),
+    np.mean: lambda at: (),
+    np.reshape: lambda at: (),
+    np.ravel: lambda at: (),
+    np.expand_dims: lambda at: (),
+    np.squeeze: lambda at: (),
+    np.swapaxes: lambda at: (),
+    np.moveaxis: lambda at: (),
+    softmax: lambda at: (-1,),
+    log_softmax: lambda at: (-1,),
+    logsumexp: lambda at: (0,),
+    pick: lambda at: (1,),
+    bernoulli_log_prob: lambda at: (0, 1),
 }

@@ -118,7 +118,7 @@ class Live:
             self._input(node, slot, recorded, live) for slot in range(len(node.inputs))
         ]
         if isinstance(role, Call):
-            rows = _length(recorded[node.index]) if node.has_rows else None
+            rows = self._rows(node, recorded) if node.has_rows else None
             args, kwargs = role.operation.arguments(inputs, rows)
             return traceable(role.operation)(*args, **kwargs)
         if isinstance(role, Component):
@@ -126,8 +126,13 @@ class Live:
         if isinstance(role, Draw):
             return role.at(inputs).reparameterise(noise)
         if node.has_rows and not node.inputs[0].has_rows:
-            return inputs[0] + np.zeros(_length(recorded[node.index]), node.dtype)
+            return inputs[0] + np.zeros(self._rows(node, recorded), node.dtype)
         return inputs[0]
+
+    def _rows(self, node: Node, recorded: Any) -> int:
+        """Return how many rows a node has, with time folded into them if it is."""
+        count = self.trace.layout.count(self.program.plates[node.index])
+        return count * recorded.steps if isinstance(recorded, Flat) else count
 
     def _noise(self, node: Node) -> Any:
         return self.trace.noise.get(node.index)
@@ -279,7 +284,3 @@ def _is_drawn(node: Node) -> bool:
 
 def _fold(value: Any) -> Any:
     return anp.reshape(value, (-1, *anp.shape(value)[2:]))
-
-
-def _length(value: Any) -> int:
-    return len(value[0] if isinstance(value, tuple) else value)

@@ -59,7 +59,7 @@ class LoopRun:
         self.count = count
         self.part = part
         self.body = program.bodies[loop.name]
-        self.kept = program.observed if lean else program.recorded
+        self.kept = program.observed if lean else plan.recorded
         phases = plan.forward[loop.name]
         self.phases = _step_by_step(phases, self.body) if lean else phases
         assert loop.length is not None
@@ -228,7 +228,10 @@ class _Core:
         """Make an array for each carry, from its first value to its last."""
         whole, found = self.whole, []
         pairs = zip(self.loop.carries, self.loop.following, self.carries, strict=True)
+        seen = whole.kept | {p.index for n in whole.phases.after for p in n.inputs}
         for k, (head, after, first) in enumerate(pairs):
+            if not {head.index, after.index} & seen:
+                continue
             if not _is_dense(head) or not _is_dense(after):
                 track: Any = [first]
             else:

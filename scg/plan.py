@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from scg.buffers import Buffers
+from scg.fold import live_nodes
 from scg.influence import Edge
 from scg.node import Node, Scan
 from scg.phases import backward_phases, forward_phases
@@ -95,6 +96,7 @@ class Plan:
         self.block_dtype = program.store.float_dtype("random numbers")
         self.buffers = Buffers()
         self.spares: list[np.random.Generator] = []
+        self.recorded = program.observed | self._needed()
         loops = program.loops
         self.forward = {loop.name: forward_phases(program, loop) for loop in loops}
         self.backward = {loop.name: backward_phases(program, loop) for loop in loops}
@@ -152,6 +154,33 @@ class Plan:
             else:
                 pull = _same(node, parent)
             yield Crossing(sources[slot], pull)
+
+    def _needed(self) -> frozenset[int]:
+        """Return the nodes inside loops that a reverse pass or a replay looks at."""
+        flow, live = self.program.flow, live_nodes(self.program)
+        kept: set[int] = set()
+        for node in self.program.nodes:
+            if node.loop is None:
+                continue
+            for crossing in self.crossings.get(node.index, ()):
+                kept |= crossing.pull.reads
+            for slot, parent in enumerate(node.inputs):
+                passes = flow.passes(Edge(parent.index, node.index, 0, slot))
+                carried = parent.index in flow.carrying and passes
+                taken = node.index in live and parent.index not in live
+                if taken or (node.index in flow.carrying and not carried):
+                    kept.add(parent.index)
+                if isinstance(node.role, Draw) and node.index in flow.pathwise:
+                    kept.add(parent.index)
+        for loop in self.program.loops:
+            heads = (*loop.carries, *loop.slices, *loop.captured.values())
+            kept.update(head.index for head in heads)
+            kept.update(after.index for after in loop.following)
+        return frozenset(i for i in kept if self._is_inside(i))
+
+    def _is_inside(self, place: int) -> bool:
+        nodes = self.program.nodes
+        return place < len(nodes) and nodes[place].loop is not None
 
     def _kernel(self, index: int) -> SiteKernel | None:
         estimator, node = self.program.estimators[index], self.program.nodes[index]

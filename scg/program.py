@@ -110,7 +110,6 @@ class Program:
             self._place(node)
         self.scored = self._scored(routes)
         self.observed = self._observed()
-        self.recorded = self.observed | self._needed_by_gradient()
 
     def node(self, name: str) -> Node:
         """Find a node by name."""
@@ -233,17 +232,6 @@ class Program:
                 kept.add(loop.until.index)
         kept.update(self._named_boundaries())
         kept.update(self._at_finals())
-        return frozenset(kept)
-
-    def _needed_by_gradient(self) -> frozenset[int]:
-        """Return the nodes inside loops that a reverse pass or a replay reads."""
-        kept: set[int] = set()
-        for node in self.nodes:
-            if node.loop is None:
-                continue
-            if node.index in self.flow.carrying or isinstance(node.role, Value | Cost):
-                kept.add(node.index)
-                kept.update(p.index for p in node.inputs if p.loop is not None)
         return frozenset(kept)
 
     def _named_boundaries(self) -> set[int]:

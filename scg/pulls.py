@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from scg import linear_kernels
 from scg.autodiff import pull_back, unbroadcast
 from scg.buffers import Buffers
 from scg.inference import Spec
-from scg.kernels import ELEMENTWISE, PASSED, Rule
+from scg.kernels import ELEMENTWISE, PASSED, READS, Rule
 from scg.linear_kernels import MAKERS, Form, Taken, with_rows
 from scg.operation import Operation, Slot
 from scg.steps import lookup
@@ -33,11 +34,12 @@ class Pull:
     """The way of an adjoint to one input.
 
     `fresh` says that what `cross` returns is held by nobody else, so that others may be
-    added into it.
+    added into it; `reads` are the places of the values that `cross` looks at.
     """
 
     cross: Crossing
     fresh: bool
+    reads: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ def _elementwise(site: Site, slot: int) -> Pull | None:
         if reduce is None:
             return Pull(lambda values, g, buffers: g, fresh=False)
         return Pull(lambda values, g, buffers: reduce(g), fresh=True)
-    return Pull(_written(rule, reduce, site), fresh=True)
+    reads = _places(site, READS.get(rule))
+    return Pull(_written(rule, reduce, site), fresh=True, reads=reads)
 
 
 def _written(rule: Rule, reduce: Reduce | None, site: Site) -> Crossing:
@@ -130,6 +133,7 @@ def _linear(site: Site, slot: int) -> Pull | None:
             g, values[where], arguments(values), buffers
         ),
         fresh=operation.name not in _VIEWS,
+        reads=_places(site, linear_kernels.READS[operation.function](at)),
     )
 
 
@@ -149,7 +153,22 @@ def _by_rule(site: Site, slot: int) -> Pull:
         rows = len(first) if np.ndim(first) else None
         return pull_back(operation, slot, g, values[where], inputs, rows)
 
-    return Pull(cross, fresh=False)
+    return Pull(cross, fresh=False, reads=_places(site, None))
+
+
+def _places(site: Site, reads: Sequence[int] | None) -> frozenset[int]:
+    """Return where the values are that a rule reads: -1 is the value; None is all."""
+    if reads is None:
+        return frozenset((site.value, *site.sources))
+    found = set()
+    for k in reads:
+        if k == -1:
+            found.add(site.value)
+            continue
+        argument = site.operation.args[k]
+        if isinstance(argument, Slot):
+            found.add(site.sources[argument.index])
+    return frozenset(found)
 
 
 def _forms(site: Site) -> list[Form]:
