@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from scg.buffers import Buffers
+from scg.buffers import SMALL, Buffers
 from scg.draws import Draws
 from scg.node import Loop, Node
 from scg.phases import Phases
 from scg.plan import Plan
 from scg.roles import Component, Cost, Draw, EnvironmentStep
+from scg.steps import Computing
 from scg.trace import Ends, Trace
 from scg.views import Flat
 
@@ -152,12 +155,17 @@ class _Core:
         heads = [node.index for node in loop.carries]
         alive = [np.ones(whole.count, bool)]
         carries = self.carries
+        stale: list[Any] = []
         for t in range(whole.length if self._is_needed() else 0):
             self.t = t
             for i, values in ahead:
                 now[i] = values[t]
             for i, value in zip(heads, carries, strict=True):
                 now[i] = value
+            while stale:
+                old = stale.pop()
+                whole.buffers.give(old)
+            stale = carries
             for i, compute in self.todo:
                 now[i] = compute()
             carries = [now[i] for i in followed]
@@ -179,7 +187,9 @@ class _Core:
         count, buffers = whole.count, whole.buffers
         step = whole.plan.compute.get(node.index)
         if step is not None:
-            return lambda: step(now, count, buffers)
+            if count * _bytes_a_row(node) < SMALL:
+                return lambda: step(now, count, buffers)
+            return partial(self._computed_anew, node.index, step)
         sources, role = [p.index for p in node.inputs], node.role
         if isinstance(role, Draw):
             draw = whole.draws.by_step(node, whole.length, count)
@@ -193,6 +203,13 @@ class _Core:
                 whole.trace, whole.part, node, role, now[source]
             )
         return lambda: _number(node, now[source], count)
+
+    def _computed_anew(self, index: int, step: Computing) -> Any:
+        """Compute a large value; its array of the step before can be used again."""
+        old, self.now[index] = self.now[index], None
+        if old is not None:
+            self.whole.buffers.give(old)
+        return step(self.now, self.whole.count, self.whole.buffers)
 
     def _seen_ahead(self) -> list[tuple[int, Any]]:
         """Return the values with a time axis that the core reads."""
@@ -321,6 +338,10 @@ def _same_each_step(value: Any, steps: int) -> Any:
     if not isinstance(value, np.ndarray):
         return [value] * steps
     return np.broadcast_to(value, (steps, *value.shape))
+
+
+def _bytes_a_row(node: Node) -> int:
+    return prod(node.event_shape) * node.dtype.itemsize
 
 
 def _is_dense(node: Node) -> bool:
