@@ -37,11 +37,13 @@ class Buffers:
     >>> pool = Buffers()
     >>> first = pool.take((100, 200), np.dtype(float))
     >>> where = first.ctypes.data
-    >>> pool.take((100, 200), np.dtype(float)) is first
+    >>> pool.sweep()
+    >>> pool.take((100, 200), np.dtype(float)).ctypes.data == where
     False
     >>> del first
     >>> pool.sweep()
-    >>> pool.take((100, 200), np.dtype(float)).ctypes.data == where
+    >>> again = [pool.take((100, 200), np.dtype(float)) for _ in range(2)]
+    >>> where in [array.ctypes.data for array in again]
     True
     """
 

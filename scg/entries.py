@@ -5,7 +5,7 @@ Each mistake is an error here that says what was expected, what came and for whi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from scg.program import Program
 from scg.roles import EnvironmentReset, EnvironmentStep
 from scg.site_kernels import all_finite
 
-__all__ = ["check_given", "check_names", "given_value", "leaf", "row_count"]
+__all__ = ["check_given", "check_names", "given_value", "leaf_check", "row_count"]
 
 Arrays = Mapping[str, Any]
 
@@ -34,30 +34,39 @@ def check_names(what: str, got: Arrays, wanted: Collection[str]) -> None:
     raise InputError(msg)
 
 
-def leaf(node: Node, given: Any) -> Any:
-    """Return a param or an input as the array that the graph expects."""
-    value = np.asarray(given)
-    expected = node.event_shape
-    shape = value.shape[1:] if node.has_rows else value.shape
-    if shape != expected or (node.has_rows and not value.ndim):
+def leaf_check(node: Node) -> Callable[[Any], Any]:
+    """Return what turns a param or an input into the array that the graph expects."""
+    dtype, event, has_rows = node.dtype, node.event_shape, node.has_rows
+    is_float = dtype.kind == "f"
+
+    def check(given: Any) -> Any:
+        value = given if type(given) is np.ndarray else np.asarray(given)
+        shape = value.shape[1:] if has_rows else value.shape
+        if shape != event or (has_rows and not value.ndim) or value.dtype != dtype:
+            value = _fitted(node, value, shape)
+        if is_float and not all_finite(value):
+            msg = (
+                f"{node.kind} {node.name!r}: expected finite numbers, got NaN or "
+                "infinity."
+            )
+            raise InputError(msg)
+        return value
+
+    return check
+
+
+def _fitted(node: Node, value: Any, shape: tuple[int, ...]) -> Any:
+    """Cast a value to a node's dtype, or refuse it."""
+    if shape != node.event_shape or (node.has_rows and not value.ndim):
         msg = (
             f"{node.kind} {node.name!r}: expected {describe(node.spec)}, got "
             f"{value.shape}."
         )
         raise InputError(msg)
-    if value.dtype != node.dtype:
-        if not np.can_cast(value.dtype, node.dtype, "same_kind"):
-            msg = (
-                f"{node.kind} {node.name!r}: expected {node.dtype}, got {value.dtype}."
-            )
-            raise InputError(msg)
-        value = value.astype(node.dtype)
-    if value.dtype.kind == "f" and not all_finite(value):
-        msg = (
-            f"{node.kind} {node.name!r}: expected finite numbers, got NaN or infinity."
-        )
+    if not np.can_cast(value.dtype, node.dtype, "same_kind"):
+        msg = f"{node.kind} {node.name!r}: expected {node.dtype}, got {value.dtype}."
         raise InputError(msg)
-    return value
+    return value.astype(node.dtype)
 
 
 def check_given(program: Program, given: Arrays) -> None:

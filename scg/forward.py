@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from scg.buffers import Buffers
 from scg.draws import Draws
-from scg.entries import check_given, check_names, leaf, row_count
+from scg.entries import check_given, check_names, leaf_check, row_count
 from scg.loop_run import LoopRun, step_environment
 from scg.node import Node, Scan
-from scg.plan import Repeat, plan_of
-from scg.plates import SAMPLES, Layout, Plates
+from scg.plan import Plan, Repeat, plan_of
+from scg.plates import SAMPLES, Layout
 from scg.program import Program
 from scg.roles import (
     Component,
@@ -55,15 +55,13 @@ def run_part(  # noqa: PLR0913 - what a run depends on, by keyword
     if given:
         check_given(program, given)
     count = row_count(program, inputs, rows, samples, part)
-    sizes = {SAMPLES: int(samples), **program.branching}
-    layout = Layout(count, sizes, program.plates)
+    layout = Layout(count, {SAMPLES: int(samples), **program.branching}, program.plates)
     layout.weights[SAMPLES] = 1.0 / samples
-    values: list[Any] = [None] * plan.size
-    trace = Trace(program.nodes, values, layout, program.names)
+    trace = Trace(program.nodes, [None] * plan.size, layout, program.names)
     plan.buffers.sweep()
-    seed = int(rng.integers(2**63))
-    draws = Draws(plan, trace, seed, given, plan.buffers)
-    _Run(program, trace, draws, params, inputs, part=part, lean=lean).all()
+    draws = Draws(plan, trace, int(rng.integers(2**63)), given, plan.buffers)
+    leaves = {**params, **inputs}
+    _Run(plan, trace, draws, leaves, part=part, lean=lean).all()
     draws.close()
     return trace
 
@@ -71,105 +69,123 @@ def run_part(  # noqa: PLR0913 - what a run depends on, by keyword
 class _Run:
     """The state of one pass."""
 
+    __slots__ = ("buffers", "draws", "layout", "leaves", "lean", "part", "plan", "trace")
+
     def __init__(  # noqa: PLR0913 - what it is made of
         self,
-        program: Program,
+        plan: Plan,
         trace: Trace,
         draws: Draws,
-        params: Arrays,
-        inputs: Arrays,
+        leaves: Arrays,
         *,
         part: int,
         lean: bool,
     ) -> None:
-        self.program = program
-        self.plan = plan_of(program)
+        self.plan = plan
         self.trace = trace
-        self.values = trace.values
         self.layout = trace.layout
         self.draws = draws
-        self.given = {"parameter": params, "input": inputs}
+        self.leaves = leaves
         self.part = part
         self.lean = lean
         self.buffers: Buffers = draws.buffers
-        self.counts: dict[Plates, int] = {}
 
     def all(self) -> None:
-        """Compute what is outside of loops in order; loops compute theirs."""
-        values, buffers, compute = self.values, self.buffers, self.plan.compute
+        """Fill the places outside of loops in order; loops fill theirs."""
+        plan, values, count = self.plan, self.trace.values, self.layout.count
+        if plan.fills is None:
+            plan.fills = [(place, _fill(plan, node)) for place, node in plan.order]
+        counts = [count(plates) for plates in plan.kinds]
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            for place, node in self.plan.order:
-                if isinstance(node, Repeat):
-                    source = values[node.source]
-                    values[place] = self.layout.align(source, node.have, node.want)
-                elif place in compute:
-                    values[place] = compute[place](values, self._count(node), buffers)
-                else:
-                    values[place] = self._by_role[type(node.role)](
-                        self, node, node.role
-                    )
+            for (place, fill), kind in zip(plan.fills, plan.kind, strict=True):
+                values[place] = fill(values, counts[kind], self)
 
-    def _count(self, node: Node) -> int:
-        """Return the length of a node's row axis."""
-        plates = self.program.plates[node.index]
-        count = self.counts.get(plates)
-        if count is None:
-            count = self.counts[plates] = self.layout.count(plates)
-        return count
 
-    def _inputs(self, node: Node) -> Sequence[Any]:
-        return [self.values[i] for i in self.plan.sources[node.index]]
+Fill = Callable[[list[Any], int, _Run], Any]
 
-    def _leaf(self, node: Node, _: Param | Input) -> Any:
-        return leaf(node, self.given[node.kind][node.name])
 
-    def _draw(self, node: Node, _: Draw) -> Any:
-        return self.draws.once(node, self._inputs(node), self._count(node))
+def _fill(plan: Plan, node: Node | Repeat) -> Fill:
+    """Return what computes the value of one place; bound once for all runs."""
+    if isinstance(node, Repeat):
+        source, have, want = node.source, node.have, node.want
+        return lambda values, count, run: run.layout.align(values[source], have, want)
+    step = plan.compute.get(node.index)
+    return step or _BY_ROLE[type(node.role)](plan, node, node.role)
 
-    def _part(self, node: Node, role: Component) -> Any:
-        return self._inputs(node)[0][role.position]
 
-    def _waiting(self, _: Node, role: EnvironmentReset) -> Any:
-        return role.environment.parts[self.part].current()
+def _leaf(_: Plan, node: Node, __: Param | Input) -> Fill:
+    name, check = node.name, leaf_check(node)
+    return lambda values, count, run: check(run.leaves[name])
 
-    def _environment(self, node: Node, role: EnvironmentStep) -> Any:
-        action = self._inputs(node)[0]
-        return step_environment(self.trace, self.part, node, role, action)
 
-    def _scan(self, node: Node, role: Scan) -> Any:
-        plates = self.program.plates[node.index]
-        count = self._count(node)
-        this = LoopRun(
-            self.plan,
-            self.trace,
-            self.draws,
-            self.buffers,
-            role.loop,
-            count=count,
-            part=self.part,
-            lean=self.lean,
-        )
-        return this.all([self._head(p, plates, count) for p in node.inputs])
+def _same(plan: Plan, node: Node, _: Role) -> Fill:
+    (source,) = plan.sources[node.index]
+    return lambda values, count, run: values[source]
 
-    def _head(self, outer: Node, plates: Plates, count: int) -> Any:
-        value = self.values[outer.index]
+
+def _part(plan: Plan, node: Node, role: Component) -> Fill:
+    (source,), position = plan.sources[node.index], role.position
+    return lambda values, count, run: values[source][position]
+
+
+def _draw(plan: Plan, node: Node, _: Draw) -> Fill:
+    sources = plan.sources[node.index]
+    return lambda values, count, run: run.draws.once(
+        node, [values[i] for i in sources], count
+    )
+
+
+def _waiting(_: Plan, __: Node, role: EnvironmentReset) -> Fill:
+    return lambda values, count, run: role.environment.parts[run.part].current()
+
+
+def _environment(plan: Plan, node: Node, role: EnvironmentStep) -> Fill:
+    (source,) = plan.sources[node.index]
+    return lambda values, count, run: step_environment(
+        run.trace, run.part, node, role, values[source]
+    )
+
+
+def _scan(plan: Plan, node: Node, role: Scan) -> Fill:
+    plates = plan.program.plates
+
+    def head(outer: Node, values: list[Any], count: int, run: _Run) -> Any:
+        value = values[outer.index]
         if outer.has_rows:
-            return self.layout.align(value, self.program.plates[outer.index], plates)
+            return run.layout.align(value, plates[outer.index], plates[node.index])
         return np.broadcast_to(value, (count, *np.shape(value)))
 
-    def _output(self, node: Node, role: ScanOutput) -> Any:
-        return self._inputs(node)[0][role.stacked][role.position]
+    def fill(values: list[Any], count: int, run: _Run) -> Any:
+        this = LoopRun(
+            plan,
+            run.trace,
+            run.draws,
+            run.buffers,
+            role.loop,
+            count=count,
+            part=run.part,
+            lean=run.lean,
+        )
+        return this.all([head(p, values, count, run) for p in node.inputs])
 
-    _by_role: Mapping[type[Role], Callable[[_Run, Node, Any], Any]] = {
-        Component: _part,
-        Constant: lambda run, node, role: role.value,
-        Cost: lambda run, node, role: run._inputs(node)[0],
-        Draw: _draw,
-        EnvironmentReset: _waiting,
-        EnvironmentStep: _environment,
-        Input: _leaf,
-        Param: _leaf,
-        Scan: _scan,
-        ScanOutput: _output,
-        Value: lambda run, node, role: run._inputs(node)[0],
-    }
+    return fill
+
+
+def _output(plan: Plan, node: Node, role: ScanOutput) -> Fill:
+    (source,), stacked, position = plan.sources[node.index], role.stacked, role.position
+    return lambda values, count, run: values[source][stacked][position]
+
+
+_BY_ROLE: Mapping[type[Role], Callable[[Plan, Node, Any], Fill]] = {
+    Component: _part,
+    Constant: lambda plan, node, role: lambda values, count, run: role.value,
+    Cost: _same,
+    Draw: _draw,
+    EnvironmentReset: _waiting,
+    EnvironmentStep: _environment,
+    Input: _leaf,
+    Param: _leaf,
+    Scan: _scan,
+    ScanOutput: _output,
+    Value: _same,
+}

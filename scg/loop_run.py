@@ -105,7 +105,7 @@ class LoopRun:
     def _folded(self, node: Node, flat: Flat, rows: int) -> Any:
         step = self.plan.compute.get(node.index)
         if step is not None:
-            return step(flat, rows, self.buffers)
+            return step(flat, rows, self)
         inputs = [flat[p.index] for p in node.inputs]
         if isinstance(node.role, Draw):
             return self.draws.all_steps(node, inputs, self.steps, self.count)
@@ -184,11 +184,11 @@ class _Core:
     def _ready(self, node: Node) -> Callable[[], Any]:
         """Bind what computes a node at the step at hand."""
         now, whole = self.now, self.whole
-        count, buffers = whole.count, whole.buffers
+        count = whole.count
         step = whole.plan.compute.get(node.index)
         if step is not None:
             if count * _bytes_a_row(node) < SMALL:
-                return lambda: step(now, count, buffers)
+                return lambda: step(now, count, whole)
             return partial(self._computed_anew, node.index, step)
         sources, role = [p.index for p in node.inputs], node.role
         if isinstance(role, Draw):
@@ -209,7 +209,7 @@ class _Core:
         old, self.now[index] = self.now[index], None
         if old is not None:
             self.whole.buffers.give(old)
-        return step(self.now, self.whole.count, self.whole.buffers)
+        return step(self.now, self.whole.count, self.whole)
 
     def _seen_ahead(self) -> list[tuple[int, Any]]:
         """Return the values with a time axis that the core reads."""

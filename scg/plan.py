@@ -87,6 +87,8 @@ class Plan:
             self._place(node)
         for node in program.nodes:
             self._bind(node)
+        self.kinds, self.kind = self._kinds()
+        self.fills: Any = None  # of `scg.forward`, which binds them when it first runs
         self.draws = {
             i: kernel
             for i, estimator in program.estimators.items()
@@ -116,6 +118,18 @@ class Plan:
             sources = [self._meeting(p, want) for p in node.inputs]
         self.sources[node.index] = sources
         self.order.append((node.index, node))
+
+    def _kinds(self) -> tuple[list[Plates], list[int]]:
+        """Return the different plates, and which of them each place in order has."""
+        number: dict[Plates, int] = {}
+        plates = self.program.plates
+        kind = [
+            number.setdefault(
+                n.want if isinstance(n, Repeat) else plates[n.index], len(number)
+            )
+            for _, n in self.order
+        ]
+        return list(number), kind
 
     def _meeting(self, parent: Node, want: Plates) -> int:
         have = self.program.plates[parent.index]

@@ -62,7 +62,7 @@ class Layout:
 
     def align(self, value: Any, have: Plates, want: Plates) -> Any:
         """Repeat a value along the plates it lacks."""
-        if have == want:
+        if have == want or self.count(have) == self.count(want):
             return value
         if not isinstance(value, np.ndarray):  # sparse rows: repeat by index
             return value[self.align(np.arange(value.shape[0]), have, want)]
@@ -76,7 +76,7 @@ class Layout:
 
     def unalign(self, adjoint: Any, have: Plates, want: Plates) -> Any:
         """Sum over the plates that `want` lacks: the transpose of `align`."""
-        if have == want:
+        if have == want or self.count(have) == self.count(want):
             return adjoint
         axes = tuple(i + 1 for i, p in enumerate(have) if p not in want)
         summed = self.split(adjoint, have).sum(axis=axes)
@@ -92,12 +92,18 @@ class Layout:
             )
         return product
 
+    def mean(self, value: Any, plates: Plates) -> float:
+        """Return the mean over rows of the expectation over branches."""
+        if all(isinstance(self.weights[p], float) for p in plates):
+            return float(np.add.reduce(value, axis=None)) / self.count(plates)
+        return float(self.reduce(value, plates, ()).mean())
+
     def reduce(self, value: Any, have: Plates, to: Plates) -> Any:
         """Take the expectation over the branches that `to` lacks.
 
         The value's first axis is the row axis, the rest is kept.
         """
-        if have == to:
+        if have == to or self.count(have) == self.count(to):
             return value
         gone = tuple(p for p in have if p not in to)
         w = self.weight(gone, have)

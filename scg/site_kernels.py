@@ -67,11 +67,15 @@ def _score_bits(logits: Any, bits: Any, _: Any, factor: Any, buffers: Buffers) -
 
 
 def _draw_category(logits: Any, noise: Any, buffers: Buffers) -> tuple[Any, Any] | None:
-    masses = softmax.compute(logits)
+    peak = np.maximum.reduce(logits, axis=-1, keepdims=True)
+    masses = np.subtract(logits, peak)
+    np.exp(masses, masses)
     cumulative = np.add.accumulate(masses, axis=-1)
     total = cumulative[..., -1:]
+    # An infinite peak, or a NaN, makes a sum that is NaN.
     if not math.isfinite(np.add.reduce(total, axis=None)):
         return None
+    np.divide(masses, total, masses)
     level = noise[..., np.newaxis] * total
     return np.greater(cumulative, level).argmax(axis=-1), masses
 

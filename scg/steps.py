@@ -1,8 +1,8 @@
 """How the value of a call is computed: bound, before the first run, to its arguments.
 
-A step is a function of (values, count, buffers): it reads its arguments from `values`
-by number, and `count` is how many rows its value has. Values that need more than a few
-kilobytes are written into arrays that have been used before.
+A step is a function of (values, count, run): it reads its arguments from `values` by
+number, and `count` is how many rows its value has. Large values are written into arrays
+from the run's `buffers`, which have been used before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from scg.operation import Operation, Slot
 __all__ = ["Computing", "computing", "lookup"]
 
 Values = Any
-Computing = Callable[[Values, int, Buffers], Any]
+# (values, number of rows, what has `buffers`) -> the value
+Computing = Callable[[Values, int, Any], Any]
 
 
 def computing(
@@ -128,15 +129,15 @@ def _sized(
     if not has_rows:
         if size < SMALL:
             return plain
-        return lambda values, count, buffers: into(
-            buffers.take(event, dtype), arguments(values), buffers
+        return lambda values, count, run: into(
+            run.buffers.take(event, dtype), arguments(values), run.buffers
         )
     few = SMALL / max(size, 1)
 
-    def step(values: Values, count: int, buffers: Buffers) -> Any:
+    def step(values: Values, count: int, run: Any) -> Any:
         if count < few:
-            return plain(values, count, buffers)
-        out = buffers.take((count, *event), dtype)
-        return into(out, arguments(values), buffers)
+            return plain(values, count, run)
+        out = run.buffers.take((count, *event), dtype)
+        return into(out, arguments(values), run.buffers)
 
     return step

@@ -289,8 +289,7 @@ def mean_cost(program: Program, trace: Trace) -> float:
         value = trace.values[cost.index]
         value = np.add.reduce(value, axis=0) if cost.loop is not None else value
         if cost.has_rows:
-            value = trace.layout.reduce(value, program.plates[cost.index], ())
-            total += float(np.add.reduce(value, axis=None)) / trace.rows
+            total += trace.layout.mean(value, program.plates[cost.index])
         else:
             total += float(value)
     if not math.isfinite(total):
