@@ -20,6 +20,7 @@ from scg.plan import Plan, plan_of
 from scg.program import Program
 from scg.reverse import Reverse
 from scg.site_kernels import all_finite
+from scg.sums import row_weight
 from scg.trace import Trace
 
 __all__ = ["backward", "site_adjoints", "site_of"]
@@ -80,7 +81,7 @@ def _fit(reverse: Reverse, target: Target) -> Reverse:
     value = program.nodes[target.value]
     where = reverse if target.shared else Reverse(program, trace, private=value)
     error = trace.values[target.value] - target.target
-    where.seed(value, target.weight * error * _row_weight(program, trace, value))
+    where.seed(value, target.weight * error * row_weight(program, trace, value))
     return where
 
 
@@ -94,18 +95,10 @@ def _finished(node: Node, arrived: Mapping[int, Any]) -> Any:
     return found
 
 
-def _row_weight(program: Program, trace: Trace, node: Node) -> Any:
-    """Return what a sum over rows needs to be a mean; 0 where a row has stopped."""
-    plates = program.plates[node.index]
-    weight = trace.layout.weight(plates, plates) / trace.layout.rows
-    still = trace.still(node)
-    return weight if still is None else weight * still
-
-
 def _cost_seed(program: Program, trace: Trace, cost: Node) -> Any:
     if not cost.has_rows:
         return np.ones((), cost.dtype)
-    weight = _row_weight(program, trace, cost)
+    weight = row_weight(program, trace, cost)
     shape = trace.values[cost.index].shape
     return np.broadcast_to(weight, shape).astype(cost.dtype)
 
@@ -119,7 +112,9 @@ def site_adjoints(
     if kernel is None:
         site = site_of(program, trace, node, credit.cost, credit.advantage)
         return program.estimators[index].adjoints(site)
-    factor = credit.advantage * _row_weight(program, trace, node)
+    factor = credit.factor
+    if factor is None:
+        factor = credit.advantage * row_weight(program, trace, node)
     value, parameter = trace.values[index], _parameter(plan, trace, node)
     if node.loop is not None:
         value = value.reshape(-1, *value.shape[2:])
@@ -157,7 +152,7 @@ def site_of(
             value = value.reshape(-1, *value.shape[2:])
         inputs.append(value)
     value = trace.values[node.index]
-    weight = _row_weight(program, trace, node)
+    weight = row_weight(program, trace, node)
     if in_loop:
         value = value.reshape(-1, *value.shape[2:])
         weight = np.broadcast_to(weight, cost.shape).reshape(-1)

@@ -7,7 +7,7 @@ T steps takes one reverse sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from scg.plates import SAMPLES
 from scg.program import Program
 from scg.reach import exit_mask, mixes
 from scg.returns import strided_sum
-from scg.sums import outer_sums
+from scg.sums import outer_sums, row_weight
 from scg.trace import Trace
 
 __all__ = ["Credit", "Target", "assign", "continues"]
@@ -40,12 +40,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """``Q̂``, the advantage and, where a value is fitted, its target."""
+    """``Q̂``, the advantage and, where a value is fitted, its target.
+
+    `factor` is the advantage times the weight of each row in the mean, where it is at
+    hand.
+    """
 
     cost: Any
     advantage: Any
     target: Target | None
     state: dict[str, Any]
+    factor: Any = None
 
 
 def assign(
@@ -56,9 +61,32 @@ def assign(
     Arrays have shape ``(rows,)``, inside a loop ``(time, rows)``.
     """
     sums = outer_sums(program, trace)
+    found: dict[int, Credit] = {}
+    for group in program.alike:
+        found |= _together(program, trace, group, sums)
+    for i in program.scored:
+        if i not in found:
+            node = program.nodes[i]
+            found[i] = _credit(program, trace, node, sums.get(i), state)
+    return found
+
+
+def _together(
+    program: Program, trace: Trace, group: Sequence[int], sums: Mapping[int, Any]
+) -> dict[int, Credit]:
+    """Return the credit of samples whose baselines are alike, all in one go.
+
+    The samples lie along an axis before the rows, where a loop has its time.
+    """
+    first = program.nodes[group[0]]
+    baseline: Any = program.estimators[first.index].baseline  # type: ignore[attr-defined]
+    q = np.array([sums[i] for i in group])
+    b, _ = _baseline(program, trace, first, baseline, q, {})
+    advantage = q - b
+    factor = advantage * row_weight(program, trace, first)
     return {
-        i: _credit(program, trace, program.nodes[i], sums.get(i), state)
-        for i in program.scored
+        i: Credit(q[k], advantage[k], None, {}, factor[k])
+        for k, i in enumerate(group)
     }
 
 

@@ -23,7 +23,7 @@ from scg.roles import Draw
 from scg.streams import Streams
 from scg.trace import Trace
 
-__all__ = ["Draws"]
+__all__ = ["Draws", "refusal"]
 
 # More uniform numbers than this are not drawn ahead of a loop.
 _AHEAD = 4_000_000
@@ -55,7 +55,7 @@ class Draws:
         self.plan.spares.append(self.streams.spare)
 
     def once(self, node: Node, parameters: Sequence[Any], count: int) -> Any:
-        """Draw a node outside of loops."""
+        """Draw a node outside of loops, with numbers from its own stream."""
         shape = (count, *node.event_shape)
         if node.name in self.given:
             _distribution(node, parameters).validate(node.name)
@@ -63,13 +63,7 @@ class Draws:
             return given_value(node, self.given[node.name], shape)
         if node.index in self.plan.draws:
             self._weigh(node, None)
-            start = self.plan.block.get(node.index)
-            if start is None:
-                noise = self._uniform(self.streams.at(node.index), shape)
-            else:
-                start *= count
-                size = prod(shape)
-                noise = self.block[start : start + size].reshape(shape)
+            noise = self._uniform(self.streams.at(node.index), shape)
             return self._by_kernel(node, parameters, noise)
         return self._by_estimator(node, parameters, shape)
 
@@ -140,9 +134,7 @@ class Draws:
         (parameter,) = parameters
         drawn = self.plan.draws[node.index].draw(parameter, noise, self.buffers)
         if drawn is None:
-            _distribution(node, parameters).validate(node.name)
-            msg = f"node {node.name!r}: expected parameters in range, got {parameter}."
-            raise DistributionError(msg)
+            raise refusal(node, parameters)
         value, shared = drawn
         if share:
             self.trace.shared[node.index] = shared
@@ -166,6 +158,17 @@ class Draws:
             return None
         rows = self.trace.layout.count((SAMPLES,))
         return self._uniform(self.streams.at(-1), (self.plan.block_size * rows,))
+
+
+def refusal(node: Node, parameters: Sequence[Any]) -> DistributionError:
+    """Return the error for parameters that a kernel could not draw with."""
+    try:
+        _distribution(node, parameters).validate(node.name)
+    except DistributionError as error:
+        return error
+    return DistributionError(
+        f"node {node.name!r}: expected parameters in range, got {parameters[0]}."
+    )
 
 
 def _distribution(node: Node, parameters: Sequence[Any]) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from scg.buffers import Buffers
-from scg.draws import Draws
+from scg.draws import Draws, refusal
 from scg.entries import check_given, check_names, leaf_check, row_count
 from scg.loop_run import LoopRun, step_environment
 from scg.node import Node, Scan
@@ -129,10 +130,34 @@ def _part(plan: Plan, node: Node, role: Component) -> Fill:
 
 
 def _draw(plan: Plan, node: Node, _: Draw) -> Fill:
-    sources = plan.sources[node.index]
+    sources, start = plan.sources[node.index], plan.block.get(node.index)
+    if start is not None:
+        return _draw_from_block(plan, node, start)
     return lambda values, count, run: run.draws.once(
         node, [values[i] for i in sources], count
     )
+
+
+def _draw_from_block(plan: Plan, node: Node, start: int) -> Fill:
+    """Draw by a kernel, with numbers from the block that begin at place `start`."""
+    (source,), kernel = plan.sources[node.index], plan.draws[node.index]
+    name, index, event = node.name, node.index, node.event_shape
+    end = start + prod(event)
+
+    def fill(values: list[Any], count: int, run: _Run) -> Any:
+        parameter, draws = values[source], run.draws
+        if name in draws.given:
+            return draws.once(node, [parameter], count)
+        noise = draws.block[start * count : end * count]
+        if event:
+            noise = noise.reshape(count, *event)
+        drawn = kernel.draw(parameter, noise, run.buffers)
+        if drawn is None:
+            raise refusal(node, [parameter])
+        value, run.trace.shared[index] = drawn
+        return value
+
+    return fill
 
 
 def _waiting(_: Plan, __: Node, role: EnvironmentReset) -> Fill:

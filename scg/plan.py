@@ -87,6 +87,7 @@ class Plan:
             self._place(node)
         for node in program.nodes:
             self._bind(node)
+        self.back = [(place, n) for place, n in reversed(self.order) if self._leads(n)]
         self.kinds, self.kind = self._kinds()
         self.fills: Any = None  # of `scg.forward`, which binds them when it first runs
         self.draws = {
@@ -118,6 +119,16 @@ class Plan:
             sources = [self._meeting(p, want) for p in node.inputs]
         self.sources[node.index] = sources
         self.order.append((node.index, node))
+
+    def _leads(self, node: Node | Repeat) -> bool:
+        """Tell whether adjoints go on from a place."""
+        if isinstance(node, Repeat):
+            return node.source in self.program.flow.carrying
+        if isinstance(node.role, Scan):
+            return True
+        if isinstance(node.role, Draw):
+            return node.index in self.program.flow.pathwise
+        return bool(self.crossings.get(node.index))
 
     def _kinds(self) -> tuple[list[Plates], list[int]]:
         """Return the different plates, and which of them each place in order has."""

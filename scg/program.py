@@ -138,6 +138,21 @@ class Program:
         return self.downstream.increments(outside)
 
     @cached_property
+    def alike(self) -> list[list[int]]:
+        """Groups of scored samples outside of loops whose credit is found together."""
+        groups: dict[Any, list[int]] = {}
+        for i in self.scored:
+            estimator = self.estimators[i]
+            if self.nodes[i].loop is not None or self.mixing or not estimator.plain:
+                continue
+            baseline: Any = getattr(estimator, "baseline", None)
+            own = [p for p in self.plates[i] if p != SAMPLES]
+            if own or not baseline.of_one_step or estimator.biases:
+                continue
+            groups.setdefault(repr(baseline), []).append(i)
+        return [group for group in groups.values() if len(group) > 1]
+
+    @cached_property
     def exits(self) -> dict[str, list[Edge]]:
         """The edges that lead out of each loop, by its name."""
         found: dict[str, list[Edge]] = {}

@@ -21,7 +21,7 @@ from scg.linear_kernels import MAKERS, Form, Taken, with_rows
 from scg.operation import Operation, Slot
 from scg.steps import lookup
 
-__all__ = ["Pull", "Site", "pull_of"]
+__all__ = ["Pull", "Site", "pull_of", "summed_to"]
 
 Values = Any
 # (values, adjoint of the value, buffers) -> adjoint of the input
@@ -197,6 +197,11 @@ def _reducer(outer: Form, inner: Form) -> Reduce | None:
     if outer.rows and not inner.rows and outer.event == inner.event:
         return _sum_of_rows
     return lambda g: unbroadcast(g, with_rows(inner, g))
+
+
+def summed_to(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum an adjoint with rows to the shape of what has none."""
+    return _sum_of_rows(g) if g.shape[1:] == shape else unbroadcast(g, shape)
 
 
 def _sum_of_rows(g: Any) -> Any:

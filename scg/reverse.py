@@ -19,6 +19,7 @@ from scg.loop_reverse import LoopReverse, pathwise
 from scg.node import Node, Scan
 from scg.plan import Repeat, plan_of
 from scg.program import Program
+from scg.pulls import summed_to
 from scg.roles import Draw, ScanOutput
 from scg.trace import Trace
 
@@ -55,18 +56,20 @@ class Reverse:
             if parent.index not in self.program.flow.carrying:
                 continue
             g = np.asarray(adjoints[name], parent.dtype)
-            rows = (len(g),) if parent.has_rows else ()
-            g = unbroadcast(g, (*rows, *parent.event_shape))
+            if not parent.has_rows:
+                g = summed_to(g, parent.event_shape)
+            elif g.shape[1:] != parent.event_shape:
+                g = unbroadcast(g, (len(g), *parent.event_shape))
             if parent.loop is not None:
                 steps = self.trace.steps[parent.loop.name]
                 g = g.reshape(steps, -1, *g.shape[1:])
-            self.adjoints.add(place, g)
+            self.adjoints.add(place, g, fresh=True)
 
     def run(self) -> dict[int, Any]:
         """Go backwards; return the adjoints of the params by index."""
         adjoints = self.adjoints
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            for place, node in reversed(self.plan.order):
+            for place, node in self.plan.back:
                 if isinstance(node, Repeat):
                     self._sum_repeats(place, node)
                 elif isinstance(node.role, Scan):
@@ -74,7 +77,7 @@ class Reverse:
                 elif isinstance(node.role, Draw):
                     if adjoints.has(place):
                         self._draw(node, adjoints.take(place))
-                elif not isinstance(node.role, ScanOutput):
+                else:
                     adjoints.cross(place, self.values)
         return {
             p.index: g

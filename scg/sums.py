@@ -19,7 +19,7 @@ from scg.program import Program
 from scg.reach import entry_mask, mixes
 from scg.trace import Trace
 
-__all__ = ["outer_sums"]
+__all__ = ["outer_sums", "row_weight"]
 
 
 def outer_sums(program: Program, trace: Trace) -> dict[int, Any]:
@@ -35,6 +35,14 @@ def outer_sums(program: Program, trace: Trace) -> dict[int, Any]:
         else:
             sums[increment.source] = _increased(program, trace, increment, sums)
     return sums
+
+
+def row_weight(program: Program, trace: Trace, node: Node) -> Any:
+    """Return what a sum over rows needs to be a mean; 0 where a row has stopped."""
+    plates = program.plates[node.index]
+    weight = trace.layout.weight(plates, plates) / trace.layout.rows
+    still = trace.still(node)
+    return weight if still is None else weight * still
 
 
 def _increased(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["AbstractBaseline", "BaselineInputs"]
 
@@ -43,6 +43,9 @@ class BaselineInputs:
 class AbstractBaseline(ABC):
     """A number for each row, from what the node does not influence.
 
+    `of_one_step` says that it looks at one step, or one sample, at a time: it keeps no
+    state, and time may be any axis of samples that are alike.
+
     Examples
     --------
     >>> import scg
@@ -51,6 +54,8 @@ class AbstractBaseline(ABC):
     """
 
     __slots__ = ()
+
+    of_one_step: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class NoBaseline(AbstractBaseline):
     >>> scg.ScoreFunction().baseline
     NoBaseline()
     """
+
+    of_one_step: ClassVar[bool] = True
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -60,6 +62,8 @@ class BatchMean(AbstractBaseline):
     >>> BatchMean()(inputs)[0].tolist()
     [4.0, 3.5, 1.5]
     """
+
+    of_one_step: ClassVar[bool] = True
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -103,6 +107,8 @@ class LeaveOneOut(AbstractBaseline):
     >>> LeaveOneOut()(inputs)[0].tolist()
     [[4.0, 3.5, 1.5]]
     """
+
+    of_one_step: ClassVar[bool] = True
 
     @property
     def reads(self) -> tuple[str, ...]:
