@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scg.arrays import all_finite
 from scg.credit import Credit, Target
 from scg.errors import NonFiniteError
 from scg.estimators import Site
@@ -19,7 +20,6 @@ from scg.node import Node
 from scg.plan import Plan, plan_of
 from scg.program import Program
 from scg.reverse import Reverse
-from scg.site_kernels import all_finite
 from scg.sums import row_weight
 from scg.trace import Trace
 

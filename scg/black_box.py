@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scg.arrays import all_finite
 from scg.dispatch import call
 from scg.errors import BlackBoxError, GraphError
 from scg.inference import Spec, row_shape
@@ -237,7 +238,7 @@ class BlackBox:
                 )
                 raise BlackBoxError(msg)
             array = array.astype(dtype)
-        if dtype.kind == "f" and not np.isfinite(array).all():
+        if dtype.kind == "f" and not all_finite(array):
             row = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim else 0
             msg = (
                 f"black box {self.__name__!r}: expected finite numbers, got "

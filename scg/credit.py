@@ -85,8 +85,7 @@ def _together(
     advantage = q - b
     factor = advantage * row_weight(program, trace, first)
     return {
-        i: Credit(q[k], advantage[k], None, {}, factor[k])
-        for k, i in enumerate(group)
+        i: Credit(q[k], advantage[k], None, {}, factor[k]) for k, i in enumerate(group)
     }
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from scg.arrays import all_finite
 from scg.errors import InputError, unknown_name
 from scg.inference import describe
 from scg.node import Node
 from scg.program import Program
 from scg.roles import EnvironmentReset, EnvironmentStep
-from scg.site_kernels import all_finite
 
 __all__ = ["check_given", "check_names", "given_value", "leaf_check", "row_count"]
 

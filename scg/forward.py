@@ -70,9 +70,18 @@ def run_part(  # noqa: PLR0913 - what a run depends on, by keyword
 class _Run:
     """The state of one pass."""
 
-    __slots__ = ("buffers", "draws", "layout", "leaves", "lean", "part", "plan", "trace")
+    __slots__ = (
+        "buffers",
+        "draws",
+        "layout",
+        "lean",
+        "leaves",
+        "part",
+        "plan",
+        "trace",
+    )
 
-    def __init__(  # noqa: PLR0913 - what it is made of
+    def __init__(
         self,
         plan: Plan,
         trace: Trace,

@@ -194,15 +194,13 @@ def _getitem(call: Taken) -> Adjoint | None:
 
 def _scatter_rows(form: Form) -> Adjoint:
     """Add the rows of an adjoint to those of a table that were looked up."""
-    size = form.event[0]
-    choices = np.arange(size)
+    size, small = form.event[0], form.event[0] <= _SMALL_TABLE
 
     def scatter(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
         out = buffers.take(form.event, g.dtype)
-        if size <= _SMALL_TABLE:
-            one_hot = np.equal((args[1] % size)[:, np.newaxis], choices)
-            flat = one_hot.astype(g.dtype).T.dot(g.reshape(len(g), -1))
-            np.copyto(out, flat.reshape(form.event))
+        if small:
+            one_hot = np.eye(size, dtype=g.dtype).take(args[1], axis=0)
+            one_hot.T.dot(g.reshape(len(g), -1), out.reshape(size, -1))
         else:
             out.fill(0)
             np.add.at(out, args[1], g)

@@ -214,7 +214,10 @@ class _Core:
     def _seen_ahead(self) -> list[tuple[int, Any]]:
         """Return the values with a time axis that the core reads."""
         read = {p.index for node in self.core for p in node.inputs}
-        ends = [*self.loop.following, *([] if self.loop.until is None else [self.loop.until])]
+        ends = [
+            *self.loop.following,
+            *([] if self.loop.until is None else [self.loop.until]),
+        ]
         read.update(node.index for node in ends)
         moving = {node.index for node in (*self.core, *self.loop.carries)}
         return [

@@ -24,7 +24,7 @@ from scg.plates import SAMPLES, Plates
 from scg.program import Program
 from scg.pulls import Pull, Site, pull_of
 from scg.roles import Call, Component, Draw, Input, ScanOutput
-from scg.site_kernels import SiteKernel, site_kernel
+from scg.site_kernels import AbstractSiteKernel, site_kernel
 from scg.steps import Computing, computing
 
 __all__ = ["Crossing", "Plan", "Repeat", "plan_of"]
@@ -93,6 +93,7 @@ class Plan:
         self.draws = {
             i: kernel
             for i, estimator in program.estimators.items()
+            if program.kernels and estimator.plain
             if (kernel := self._kernel(i)) is not None
         }
         self.block, self.block_size = self._cut_block()
@@ -207,14 +208,11 @@ class Plan:
         nodes = self.program.nodes
         return place < len(nodes) and nodes[place].loop is not None
 
-    def _kernel(self, index: int) -> SiteKernel | None:
-        estimator, node = self.program.estimators[index], self.program.nodes[index]
-        role = node.role
-        if not (self.kernels and estimator.plain and isinstance(role, Draw)):
-            return None
-        if any(p.dtype.kind != "f" for p in node.inputs):
-            return None
-        return site_kernel(role.distribution, role.names)
+    def _kernel(self, index: int) -> AbstractSiteKernel | None:
+        """Return the kernel of a stochastic node, where it may have one."""
+        role, inputs = self.program.nodes[index].role, self.program.nodes[index].inputs
+        assert isinstance(role, Draw)
+        return site_kernel(role.distribution, role.names, [p.spec for p in inputs])
 
     def _cut_block(self) -> tuple[dict[int, int], int]:
         """Give each node that may take its numbers from the block a place in it.
@@ -223,15 +221,11 @@ class Plan:
         """
         at, start = {}, 0
         for node in self.program.outer:
-            role = node.role
-            if not isinstance(role, Draw):
-                continue
-            if site_kernel(role.distribution, role.names) is None:
-                continue
-            plates = self.program.plates[node.index]
-            if node.index in self.draws and set(plates) <= {SAMPLES}:
-                at[node.index] = start
-            start += prod(node.event_shape)
+            if isinstance(node.role, Draw) and self._kernel(node.index) is not None:
+                plates = self.program.plates[node.index]
+                if node.index in self.draws and set(plates) <= {SAMPLES}:
+                    at[node.index] = start
+                start += prod(node.event_shape)
         return at, start
 
 

@@ -9,88 +9,122 @@ which these are equal.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 import numpy as np
 
+from scg.arrays import all_finite
 from scg.buffers import Buffers
 from scg.distributions import Bernoulli, Categorical
 from scg.functions import sigmoid, softmax
+from scg.inference import Spec
 from scg.linear_kernels import slope_of_bits
 
-__all__ = ["SiteKernel", "all_finite", "site_kernel"]
+__all__ = ["AbstractSiteKernel", "site_kernel"]
 
 
-@dataclass(frozen=True, slots=True)
-class SiteKernel:
-    """How one family, in one parameterisation, is drawn and scored.
+class AbstractSiteKernel(ABC):
+    """How one node is drawn and scored; its one parameter is `logits`."""
 
-    ``draw(parameter, noise, buffers)`` returns the value, and what the score shares
-    with it, or None where the parameter is not in its range. ``score(parameter, value,
-    shared, factor, buffers)`` returns the score times a factor a row.
+    __slots__ = ()
+
+    @abstractmethod
+    def draw(self, logits: Any, noise: Any, buffers: Buffers) -> tuple[Any, Any] | None:
+        """Return the value, and what the score shares with it.
+
+        None where the parameter is not in its range.
+        """
+
+    @abstractmethod
+    def score(
+        self, logits: Any, value: Any, shared: Any, factor: Any, buffers: Buffers
+    ) -> Any:
+        """Return the score times a factor a row."""
+
+
+def site_kernel(
+    distribution: Any, names: tuple[str, ...], specs: list[Spec]
+) -> AbstractSiteKernel | None:
+    """Return the kernel of a distribution whose parameters `names` are nodes."""
+    if names != ("logits",) or specs[0].dtype.kind != "f":
+        return None
+    if isinstance(distribution, Bernoulli):
+        return _Bits()
+    if isinstance(distribution, Categorical):
+        return _Category(specs[0].shape[-1], specs[0].dtype)
+    return None
+
+
+class _Bits(AbstractSiteKernel):
+    __slots__ = ()
+
+    def draw(self, logits: Any, noise: Any, buffers: Buffers) -> tuple[Any, Any] | None:
+        """Compare the noise with the probability of 1."""
+        if not all_finite(logits):
+            return None
+        p = sigmoid.compute(logits, out=buffers.like(logits))
+        bits = np.less(noise, p, buffers.like(noise))
+        buffers.give(p)
+        return bits, None
+
+    def score(
+        self, logits: Any, value: Any, shared: Any, factor: Any, buffers: Buffers
+    ) -> Any:
+        """Write (2b - 1) σ((1 - 2b) ℓ) times the factor."""
+        out, sign = buffers.like(value), buffers.like(value)
+        slope_of_bits(logits, value, out, sign)
+        buffers.give(sign)
+        return np.multiply(out, factor.reshape(-1, *(1,) * (value.ndim - 1)), out)
+
+
+class _Category(AbstractSiteKernel):
+    """Invert the cumulative masses at the noise.
+
+    Of few categories they are a product with a triangle of ones; each entry adds the
+    same numbers in the same order as the one before, then its own.
     """
 
-    draw: Callable[[Any, Any, Buffers], tuple[Any, Any] | None]
-    score: Callable[[Any, Any, Any, Any, Buffers], Any]
+    __slots__ = ("one_hot", "triangle")
 
+    _FEW: ClassVar[int] = 16
+    _SAFE: ClassVar[float] = 60.0
 
-def site_kernel(distribution: Any, names: tuple[str, ...]) -> SiteKernel | None:
-    """Return the kernel of a distribution whose parameters `names` are nodes."""
-    return _KERNELS.get((type(distribution), names))
+    def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
+        few = count <= self._FEW
+        self.triangle = np.triu(np.ones((count, count), dtype)) if few else None
+        self.one_hot = np.eye(count, dtype=dtype) if few else None
 
+    def draw(self, logits: Any, noise: Any, buffers: Buffers) -> tuple[Any, Any] | None:
+        """Find the first category whose cumulative mass exceeds the noise."""
+        flat = logits.reshape(-1)
+        if flat.dot(flat) < self._SAFE**2:  # so no logit is out of the range of exp
+            masses = np.exp(logits)
+        else:
+            peak = np.maximum.reduce(logits, axis=-1, keepdims=True)
+            masses = np.subtract(logits, peak)
+            np.exp(masses, masses)
+            if not math.isfinite(np.add.reduce(masses, axis=None)):
+                return None
+        if self.triangle is None:
+            cumulative = np.add.accumulate(masses, axis=-1)
+        else:
+            cumulative = masses.dot(self.triangle)
+        total = cumulative[..., -1:]
+        level = noise[..., np.newaxis] * total
+        value = np.greater(cumulative, level).argmax(axis=-1)
+        return value, np.divide(masses, total, masses)
 
-def all_finite(x: Any) -> bool:
-    """Tell whether no element is NaN or infinite."""
-    flat = x.reshape(-1)
-    # Squares do not cancel; where their sum overflows, look at each.
-    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(x).all())
-
-
-def _draw_bits(logits: Any, noise: Any, buffers: Buffers) -> tuple[Any, Any] | None:
-    if not all_finite(logits):
-        return None
-    p = sigmoid.compute(logits, out=buffers.like(logits))
-    bits = np.less(noise, p, buffers.like(noise))
-    buffers.give(p)
-    return bits, None
-
-
-def _score_bits(logits: Any, bits: Any, _: Any, factor: Any, buffers: Buffers) -> Any:
-    """Write (2b - 1) σ((1 - 2b) ℓ) times the factor."""
-    out, sign = buffers.like(bits), buffers.like(bits)
-    slope_of_bits(logits, bits, out, sign)
-    buffers.give(sign)
-    factor = factor.reshape(-1, *(1,) * (bits.ndim - 1))
-    return np.multiply(out, factor, out)
-
-
-def _draw_category(logits: Any, noise: Any, buffers: Buffers) -> tuple[Any, Any] | None:
-    peak = np.maximum.reduce(logits, axis=-1, keepdims=True)
-    masses = np.subtract(logits, peak)
-    np.exp(masses, masses)
-    cumulative = np.add.accumulate(masses, axis=-1)
-    total = cumulative[..., -1:]
-    # An infinite peak, or a NaN, makes a sum that is NaN.
-    if not math.isfinite(np.add.reduce(total, axis=None)):
-        return None
-    np.divide(masses, total, masses)
-    level = noise[..., np.newaxis] * total
-    return np.greater(cumulative, level).argmax(axis=-1), masses
-
-
-def _score_category(
-    logits: Any, chosen: Any, masses: Any, factor: Any, buffers: Buffers
-) -> Any:
-    if masses is None:
-        masses = softmax.compute(logits)
-    one_hot = np.equal(chosen[..., np.newaxis], np.arange(masses.shape[-1]))
-    out = np.subtract(one_hot, masses)
-    return np.multiply(out, factor.reshape(-1, *(1,) * chosen.ndim), out)
-
-
-_KERNELS: Mapping[Any, SiteKernel] = {
-    (Bernoulli, ("logits",)): SiteKernel(_draw_bits, _score_bits),
-    (Categorical, ("logits",)): SiteKernel(_draw_category, _score_category),
-}
+    def score(
+        self, logits: Any, value: Any, shared: Any, factor: Any, buffers: Buffers
+    ) -> Any:
+        """Write [j = k] - p_j times the factor."""
+        masses = softmax.compute(logits) if shared is None else shared
+        factor = factor.reshape(-1, *(1,) * value.ndim)
+        if self.one_hot is None:
+            chosen = np.equal(value[..., np.newaxis], np.arange(masses.shape[-1]))
+            out = np.subtract(chosen, masses)
+        else:
+            out = self.one_hot.take(value, axis=0)
+            np.subtract(out, masses, out)
+        return np.multiply(out, factor, out)

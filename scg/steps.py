@@ -41,7 +41,7 @@ def computing(
     """
     if operation.needs_rows or operation.positional is None:
         return lambda values, count, _: operation([values[i] for i in sources], count)
-    plain = _plain(operation, sources)
+    plain = _plain(operation, sources, specs)
     into = _into(operation, spec, specs)
     if into is None:
         return plain
@@ -67,7 +67,15 @@ def lookup(operation: Operation, sources: Sequence[int]) -> Callable[[Values], A
     return lambda values: [c if i is None else values[i] for i, c in places]
 
 
-def _plain(operation: Operation, sources: Sequence[int]) -> Computing:
+def _looks_rows_up(specs: Sequence[Spec]) -> bool:
+    """Tell whether integers, one a row, point into a table that has no rows."""
+    table, index = specs
+    return not table.has_rows and index.dtype.kind in "iu"
+
+
+def _plain(
+    operation: Operation, sources: Sequence[int], specs: Sequence[Spec]
+) -> Computing:
     """Return the step that lets NumPy make the array."""
     function, kwargs = operation.function, operation.kwargs
     if kwargs:
@@ -78,6 +86,8 @@ def _plain(operation: Operation, sources: Sequence[int]) -> Computing:
         return lambda values, count, _: function(values[i])
     if len(operation.args) == 2 and len(sources) == 2 and operation.plain:
         i, j = sources
+        if function is operator.getitem and _looks_rows_up(specs):
+            return lambda values, count, _: values[i].take(values[j], 0)
         return lambda values, count, _: function(values[i], values[j])
     arguments = lookup(operation, sources)
     return lambda values, count, _: function(*arguments(values))
