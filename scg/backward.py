@@ -126,14 +126,14 @@ def site_adjoints(
 
 def _parameter(plan: Plan, trace: Trace, node: Node) -> Any:
     """Return the parameter of a sample that has one, time folded into the rows."""
-    (parent,) = node.inputs
+    (parent,), (place,) = node.inputs, plan.sources[node.index]
+    if parent.loop is None and place < len(trace.values):
+        return trace.values[place]
     value = trace.values[parent.index]
     if parent.loop is not None:
         return value.reshape(-1, *value.shape[2:])
-    if parent.has_rows and node.loop is None:
-        have, want = (plan.program.plates[n.index] for n in (parent, node))
-        return trace.layout.align(value, have, want)
-    return value
+    have, want = (plan.program.plates[n.index] for n in (parent, node))
+    return trace.layout.align(value, have, want)
 
 
 def site_of(

@@ -30,7 +30,7 @@ _UNUSED = 3
 class Buffers:
     """A pool of arrays by shape and dtype.
 
-    Threads may share one: each of its steps is a single operation on a list or dict.
+    One thread at a time takes from it.
 
     Examples
     --------
@@ -56,9 +56,10 @@ class Buffers:
     def take(self, shape: Shape, dtype: np.dtype[Any]) -> Any:
         """Return an array of unknown contents."""
         key = (shape, dtype)
-        try:
-            array = self._free[key].pop()
-        except (KeyError, IndexError):
+        free = self._free.get(key)
+        if free:
+            array = free.pop()
+        else:
             array = np.empty(shape, dtype)
             if array.nbytes < SMALL:
                 return array

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,8 +38,7 @@ class Target:
     shared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
+class Credit(NamedTuple):  # made faster than a frozen dataclass
     """``Q̂``, the advantage and, where a value is fitted, its target.
 
     `factor` is the advantage times the weight of each row in the mean, where it is at

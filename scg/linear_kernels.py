@@ -59,6 +59,7 @@ class Taken:
     kwargs: Mapping[str, Any]
     forms: Sequence[Form]
     out: Form
+    dtype: np.dtype[Any]
 
 
 # (g, y, arguments, buffers) -> adjoint of the argument
@@ -179,7 +180,7 @@ def _moveaxis(call: Taken) -> Adjoint | None:
 def _getitem(call: Taken) -> Adjoint | None:
     form, index = call.forms[0], call.args[1]
     if call.at == 0 and isinstance(index, Slot) and not form.rows:
-        return _scatter_rows(form) if call.forms[1].ndim == 1 else None
+        return _scatter_rows(form, call.dtype) if call.forms[1].ndim == 1 else None
     if call.at != 0 or not is_basic(index):
         return None
 
@@ -192,18 +193,22 @@ def _getitem(call: Taken) -> Adjoint | None:
     return scatter
 
 
-def _scatter_rows(form: Form) -> Adjoint:
+def _scatter_rows(form: Form, dtype: np.dtype[Any]) -> Adjoint:
     """Add the rows of an adjoint to those of a table that were looked up."""
-    size, small = form.event[0], form.event[0] <= _SMALL_TABLE
+    size = form.event[0]
+    if size <= _SMALL_TABLE:
+        one_hot = np.eye(size, dtype=dtype)
+
+        def product(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
+            chosen = one_hot.take(args[1], axis=0)
+            return chosen.T.dot(g.reshape(len(g), -1)).reshape(form.event)
+
+        return product
 
     def scatter(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
         out = buffers.take(form.event, g.dtype)
-        if small:
-            one_hot = np.eye(size, dtype=g.dtype).take(args[1], axis=0)
-            one_hot.T.dot(g.reshape(len(g), -1), out.reshape(size, -1))
-        else:
-            out.fill(0)
-            np.add.at(out, args[1], g)
+        out.fill(0)
+        np.add.at(out, args[1], g)
         return out
 
     return scatter

@@ -38,7 +38,7 @@ def run(
     **options: Any,
 ) -> Trace:
     """Run a program once and record it; see `scg.forward`."""
-    spans = _spans(program)
+    spans = _spans(program) if program.environments else ()
     if len(spans) < 2:
         return run_part(program, params, inputs, rng=rng, given=given, **options)
     _check_separable(program, options)
@@ -67,7 +67,7 @@ def _spans(program: Program) -> list[slice]:
     """Return the rows of each part of the environments."""
     counts = {
         node.role.environment.name: [p.num_rows for p in node.role.environment.parts]
-        for node in program.nodes
+        for node in program.environments
         if isinstance(node.role, EnvironmentReset | EnvironmentStep)
     }
     if len({tuple(rows) for rows in counts.values()}) > 1:

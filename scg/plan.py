@@ -87,6 +87,7 @@ class Plan:
             self._place(node)
         for node in program.nodes:
             self._bind(node)
+        self.seeds = {i: self._seeded(i) for i in program.scored}
         self.back = [(place, n) for place, n in reversed(self.order) if self._leads(n)]
         self.kinds, self.kind = self._kinds()
         self.fills: Any = None  # of `scg.forward`, which binds them when it first runs
@@ -120,6 +121,15 @@ class Plan:
             sources = [self._meeting(p, want) for p in node.inputs]
         self.sources[node.index] = sources
         self.order.append((node.index, node))
+
+    def _seeded(self, index: int) -> list[tuple[str, int, Node]]:
+        """Return the parameters of a sample that adjoints start at, with their places."""
+        node = self.program.nodes[index]
+        role = node.role
+        assert isinstance(role, Draw)
+        parts = zip(role.names, self.sources[index], node.inputs, strict=True)
+        carrying = self.program.flow.carrying
+        return [part for part in parts if part[2].index in carrying]
 
     def _leads(self, node: Node | Repeat) -> bool:
         """Tell whether adjoints go on from a place."""

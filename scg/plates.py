@@ -92,10 +92,14 @@ class Layout:
             )
         return product
 
-    def mean(self, value: Any, plates: Plates) -> float:
+    def weighs_equally(self) -> bool:
+        """Tell whether the branches of each plate weigh the same."""
+        return all(isinstance(w, float) for w in self.weights.values())
+
+    def mean(self, value: Any, plates: Plates, *, equal: bool = False) -> float:
         """Return the mean over rows of the expectation over branches."""
-        if all(isinstance(self.weights[p], float) for p in plates):
-            return float(np.add.reduce(value, axis=None)) / self.count(plates)
+        if equal:
+            return float(np.add.reduce(value, axis=None)) / len(value)
         return float(self.reduce(value, plates, ()).mean())
 
     def reduce(self, value: Any, have: Plates, to: Plates) -> Any:

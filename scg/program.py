@@ -87,6 +87,7 @@ class Program:
         self.flow = routes.flow
         self.params = routes.params
         self.costs = [self.nodes[i] for i in routes.costs]
+        self.inner_costs = [c for c in self.costs if c.loop is not None]
         self.mixing = [n.index for n in self.nodes if n.spec.mixes_rows]
         self.outer = [n for n in self.nodes if n.loop is None]
         self.environments = [

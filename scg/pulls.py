@@ -123,7 +123,8 @@ def _linear(site: Site, slot: int) -> Pull | None:
         return None
     at = next(a for a, i in operation.positional if i == slot)
     forms = _forms(site)
-    taken = Taken(at, operation.args, operation.kwargs, forms, _form(site.spec))
+    spec = site.spec
+    taken = Taken(at, operation.args, operation.kwargs, forms, _form(spec), spec.dtype)
     adjoint = maker(taken)
     if adjoint is None:
         return None

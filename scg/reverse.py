@@ -49,17 +49,14 @@ class Reverse:
 
     def seed_site(self, node: Node, adjoints: Mapping[str, Any]) -> None:
         """Start at the parameters of a sample; in a loop, time is in the rows."""
-        role = node.role
-        assert isinstance(role, Draw)
-        places = self.plan.sources[node.index]
-        for name, parent, place in zip(role.names, node.inputs, places, strict=True):
-            if parent.index not in self.program.flow.carrying:
-                continue
-            g = np.asarray(adjoints[name], parent.dtype)
+        for name, place, parent in self.plan.seeds[node.index]:
+            g, event = adjoints[name], parent.event_shape
             if not parent.has_rows:
-                g = summed_to(g, parent.event_shape)
-            elif g.shape[1:] != parent.event_shape:
-                g = unbroadcast(g, (len(g), *parent.event_shape))
+                g = summed_to(g, event)
+            elif g.shape[1:] != event:
+                g = unbroadcast(g, (len(g), *event))
+            if g.dtype != parent.dtype:
+                g = g.astype(parent.dtype)
             if parent.loop is not None:
                 steps = self.trace.steps[parent.loop.name]
                 g = g.reshape(steps, -1, *g.shape[1:])

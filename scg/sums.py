@@ -28,12 +28,13 @@ def outer_sums(program: Program, trace: Trace) -> dict[int, Any]:
     On the plates of the sample: arrays of shape ``(rows,)``.
     """
     sums: dict[int, Any] = {}
+    if program.mixing or program.inner_costs:
+        for i in program.scored:
+            if program.nodes[i].loop is None:
+                sums[i] = _one_by_one(program, trace, program.nodes[i])
+        return sums
     for increment in program.increments:
-        node = program.nodes[increment.source]
-        if program.mixing or any(c.loop is not None for c in program.costs):
-            sums[increment.source] = _one_by_one(program, trace, node)
-        else:
-            sums[increment.source] = _increased(program, trace, increment, sums)
+        sums[increment.source] = _increased(program, trace, increment, sums)
     return sums
 
 
@@ -50,11 +51,12 @@ def _increased(
 ) -> Any:
     plates, layout, values = program.plates, trace.layout, trace.values
     here = plates[increment.source]
-    total = None
-    if increment.base is not None:
-        total = layout.reduce(sums[increment.base], plates[increment.base], here)
-    for index in increment.extra:
-        value = layout.reduce(values[index], plates[index], here)
+    parts = [(increment.base, sums)] if increment.base is not None else []
+    total: Any = None
+    for index, known in (*parts, *((i, values) for i in increment.extra)):
+        value = known[index]
+        if plates[index] != here:
+            value = layout.reduce(value, plates[index], here)
         total = value if total is None else total + value
     dtype = program.store.float_dtype("costs")
     if total is None or np.ndim(total) == 0:

@@ -284,14 +284,15 @@ def mean_cost(program: Program, trace: Trace) -> float:
     NonFiniteError
         When a cost is NaN or infinite, naming where that began.
     """
-    total = 0.0
+    total, mean = 0.0, trace.layout.mean
+    equal = trace.layout.weighs_equally()
     for cost in program.costs:
         value = trace.values[cost.index]
-        value = np.add.reduce(value, axis=0) if cost.loop is not None else value
-        if cost.has_rows:
-            total += trace.layout.mean(value, program.plates[cost.index])
-        else:
+        if not cost.has_rows:
             total += float(value)
+            continue
+        value = np.add.reduce(value, axis=0) if cost.loop is not None else value
+        total += mean(value, program.plates[cost.index], equal=equal)
     if not math.isfinite(total):
         check_finite_costs(program, trace)
     return total
@@ -304,7 +305,7 @@ def recent_returns(program: Program) -> dict[str, float]:
     """
     found = {
         node.role.environment.name: node.role.environment.recent_returns(20)
-        for node in program.nodes
+        for node in program.environments
         if isinstance(node.role, EnvironmentStep)
     }
     return {
