@@ -19,7 +19,14 @@ from scg.node import Node, Store
 from scg.pattern import Pattern, likeness
 from scg.roles import Constant, Cost, Draw, Input, Param, Value
 
-__all__ = ["add_input", "add_param", "add_sample", "add_term", "rename"]
+__all__ = [
+    "add_constant",
+    "add_input",
+    "add_param",
+    "add_sample",
+    "add_term",
+    "rename",
+]
 
 
 def add_param(store: Store, name: str, value: Any) -> Node:
@@ -46,6 +53,19 @@ def add_param(store: Store, name: str, value: Any) -> Node:
     wanted = array.dtype if keeps and array.dtype.kind == "f" and not declared else None
     spec = Spec(array.shape, store.float_dtype(name, wanted), has_rows=False)
     return store.add(Param(value), (), spec, name=name)
+
+
+def add_constant(store: Store, value: Any) -> Node:
+    """Add a constant; see `scg.Graph.constant`."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        msg = f"constant: expected an array of finite numbers, got {value!r}."
+        raise GraphError(msg)
+    is_float = array.dtype.kind == "f"
+    array = array.astype(store.float_dtype("a constant") if is_float else array.dtype)
+    array.flags.writeable = False  # a copy, the same for all runs
+    spec = Spec(array.shape, array.dtype, has_rows=False)
+    return store.add(Constant(array), (), spec, stem="constant")
 
 
 def add_input(store: Store, name: str, shape: Any, dtype: Any) -> Node:

@@ -10,7 +10,14 @@ import networkx as nx
 import numpy as np
 
 from scg.check import check
-from scg.declare import add_input, add_param, add_sample, add_term, rename
+from scg.declare import (
+    add_constant,
+    add_input,
+    add_param,
+    add_sample,
+    add_term,
+    rename,
+)
 from scg.drawing import Layout, draw, drawn
 from scg.errors import GraphError
 from scg.explain import explain
@@ -126,6 +133,39 @@ class Graph:
         (rows, 28, 28)
         """
         return add_input(self.store, name, shape, dtype)
+
+    def constant(self, value: Any) -> Node:
+        """Turn an array into a node, so that a sample can look something up in it.
+
+        Elsewhere constants need no node: NumPy's functions take arrays beside nodes.
+        But ``table[z]`` with an array and a node is the array's business, not the
+        node's; with a node in the place of the array it builds graph.
+
+        Parameters
+        ----------
+        value : array
+            Copied; finite numbers. It has no rows.
+
+        Returns
+        -------
+        Node
+
+        Raises
+        ------
+        GraphError
+            When it is no array of finite numbers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> price = graph.constant(np.array([1.0, 3.0, 2.0]))
+        >>> z = graph.sample("z", scg.Categorical(logits=np.zeros(3)))
+        >>> graph.cost("price", price[z]).shape
+        (rows,)
+        """
+        return add_constant(self.store, value)
 
     def sample(self, name: str, distribution: Any) -> Node:
         """Add a stochastic node: one draw from `distribution` for each row.

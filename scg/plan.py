@@ -8,7 +8,9 @@ where the adjoint at each place goes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -71,6 +73,12 @@ class Plan:
     """
 
     def __init__(self, program: Program) -> None:
+        # All that is made here stays: to look through it for garbage again and again
+        # would take a time that grows with its square.
+        with _no_garbage():
+            self._make(program)
+
+    def _make(self, program: Program) -> None:
         self.program = program
         self.kernels = program.kernels
         self.size = len(program.nodes)
@@ -237,6 +245,18 @@ class Plan:
                     at[node.index] = start
                 start += prod(node.event_shape)
         return at, start
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Put the collection of garbage off."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _part(position: int, source: int) -> Pull:

@@ -22,7 +22,7 @@ def chain(workload: Workload, seed: int) -> Callable[[], dict]:
     logits = params["theta"]
     for i in range(NUM_VARIABLES):
         z = graph.sample(f"z{i}", scg.Categorical(logits=logits))
-        graph.cost(f"cost{i}", scg.black_box(tables[i].__getitem__)(z))
+        graph.cost(f"cost{i}", graph.constant(tables[i])[z])
         if i + 1 < NUM_VARIABLES:
             logits = params[f"W{i + 1}"][z]
     method = scg.ScoreFunction(baseline=scg.BatchMean())
