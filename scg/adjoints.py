@@ -44,7 +44,8 @@ class Adjoints:
         old = self.at[place]
         if old is None:
             self.at[place] = g
-            self.own[place] = fresh and type(g) is np.ndarray
+            # A view may be of what somebody else holds, or broadcast.
+            self.own[place] = fresh and type(g) is np.ndarray and g.base is None
         elif isinstance(old, tuple):
             self.at[place] = tuple(a + b for a, b in zip(old, g, strict=True))
         elif self.own[place]:

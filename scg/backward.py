@@ -69,7 +69,8 @@ def backward(
     for private in apart:
         for index, adjoint in private.run().items():
             arrived[index] = arrived.get(index, 0) + adjoint
-    return {node.name: _finished(node, arrived) for node in program.params}
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {node.name: _finished(node, arrived) for node in program.params}
 
 
 def _fit(reverse: Reverse, target: Target) -> Reverse:

@@ -1,4 +1,4 @@
-"""What a run is given: params, inputs, values of samples, rows; checked before it starts.
+"""What a run is given: params, inputs, values of samples, rows; each is checked.
 
 Each mistake is an error here that says what was expected, what came and for which node.
 """

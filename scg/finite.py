@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scg.errors import NonFiniteError
+from scg.forward import restore
 from scg.program import Program
 from scg.trace import Trace
 
@@ -13,6 +14,9 @@ __all__ = ["check_finite_costs"]
 
 def check_finite_costs(program: Program, trace: Trace) -> None:
     """Raise at the first cost that is not finite, naming where it began."""
+    if all(np.isfinite(trace.values[cost.index]).all() for cost in program.costs):
+        return
+    restore(program, trace)
     for cost in program.costs:
         value = trace.values[cost.index]
         if np.isfinite(value).all():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from scg.buffers import Buffers
+from scg.buffers import SMALL, Buffers
 from scg.draws import Draws, refusal
 from scg.entries import check_given, check_names, leaf_check, row_count
 from scg.loop_run import LoopRun, step_environment
@@ -29,9 +29,10 @@ from scg.roles import (
     ScanOutput,
     Value,
 )
+from scg.steps import computing
 from scg.trace import Trace
 
-__all__ = ["run_part"]
+__all__ = ["restore", "run_part"]
 
 Arrays = Mapping[str, Any]
 
@@ -106,19 +107,61 @@ class _Run:
         if plan.fills is None:
             plan.fills = [(place, _fill(plan, node)) for place, node in plan.order]
         counts = [count(plates) for plates in plan.kinds]
+        dying = plan.dying
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             for (place, fill), kind in zip(plan.fills, plan.kind, strict=True):
                 values[place] = fill(values, counts[kind], self)
+                if place in dying:
+                    self._release(dying[place])
+
+    def _release(self, places: tuple[int, ...]) -> None:
+        """Leave the arrays of large values that have been read for the last time."""
+        values = self.trace.values
+        for place in places:
+            if type(values[place]) is np.ndarray and values[place].nbytes >= SMALL:
+                value, values[place] = values[place], None
+                self.buffers.give(value)
 
 
-Fill = Callable[[list[Any], int, _Run], Any]
+def restore(program: Program, trace: Trace) -> None:
+    """Compute again what has left its array to another value, outside of loops."""
+    plan, values = plan_of(program), trace.values
+    gone = {place for places in plan.dying.values() for place in places}
+    if not any(i < len(values) and values[i] is None for i in gone):
+        return
+    run = _Again(trace.layout, plan.buffers)
+    every: list[Any] = values + [None] * (plan.size - len(values))
+    for place, node in plan.order:
+        if place not in gone or every[place] is not None:
+            continue
+        if isinstance(node, Repeat):
+            every[place] = _fill(plan, node)(every, 0, run)
+            continue
+        specs = [parent.spec for parent in node.inputs]
+        role: Any = node.role
+        step = computing(role.operation, plan.sources[place], node.spec, specs)
+        count = trace.layout.count(program.plates[place])
+        every[place] = step(every, count, run)
+    values[:] = every[: len(values)]
+
+
+class _Again(NamedTuple):
+    """As much of a run as computing a value again needs."""
+
+    layout: Layout
+    buffers: Buffers
+
+
+Fill = Callable[[list[Any], int, Any], Any]
 
 
 def _fill(plan: Plan, node: Node | Repeat) -> Fill:
     """Return what computes the value of one place; bound once for all runs."""
     if isinstance(node, Repeat):
         source, have, want = node.source, node.have, node.want
-        return lambda values, count, run: run.layout.align(values[source], have, want)
+        return lambda values, count, run: run.layout.align(
+            values[source], have, want, run.buffers
+        )
     step = plan.compute.get(node.index)
     return step or _BY_ROLE[type(node.role)](plan, node, node.role)
 

@@ -265,7 +265,8 @@ def bernoulli_log_prob(logits: Any, bits: Any, /) -> Any:
     Examples
     --------
     >>> import numpy as np
-    >>> bernoulli_log_prob(np.array([0.0, 40.0]), np.array([1.0, 0.0])).round(4).tolist()
+    >>> logits, bits = np.array([0.0, 40.0]), np.array([1.0, 0.0])
+    >>> bernoulli_log_prob(logits, bits).round(4).tolist()
     [-0.6931, -40.0]
     """
     logits = _as_float(logits)
@@ -435,6 +436,11 @@ defvjp(
 )
 
 
+def _sigmoid_into(out: Any, args: Any, buffers: Any) -> Any:
+    (x,) = args
+    return sigmoid.compute(x, out=out)
+
+
 def _softplus_into(out: Any, args: Any, buffers: Any) -> Any:
     (x,) = args
     positive = buffers.like(x)
@@ -461,28 +467,27 @@ def _softmax_into(out: Any, args: Any, buffers: Any) -> Any:
 
 
 def _bits_into(out: Any, args: Any, buffers: Any) -> Any:
+    """Write b ℓ - max(ℓ, 0), which is exact for bits, less log(1 + exp(-|ℓ|))."""
     logits, bits = args
-    like = np.empty_like if buffers is None else buffers.like
-    sign = like(out)
-    np.multiply(bits, 2, sign, casting="unsafe")
-    np.subtract(sign, 1, sign)
-    np.multiply(sign, logits, out)
-    low = np.multiply(sign, sign, sign)  # 1 where the value is 0 or 1
-    outside = None if np.equal(low, 1).all() else np.not_equal(low, 1)
-    np.minimum(out, 0, out=low)
-    np.subtract(low, _log1p_exp_minus_abs(out, out), out)
-    if outside is not None:
-        np.copyto(out, -np.inf, where=outside)
+    scratch = np.empty_like(out) if buffers is None else buffers.like(out)
+    np.multiply(bits, bits, out, casting="unsafe")
+    inside = np.equal(out, bits)
+    np.multiply(bits, logits, out, casting="unsafe")
+    np.maximum(logits, 0, out=scratch)
+    np.subtract(out, scratch, out)
+    np.copyto(scratch, logits)
+    np.subtract(out, _log1p_exp_minus_abs(scratch, scratch), out)
+    if not inside.all():
+        np.copyto(out, -np.inf, where=~inside)
     if buffers is not None:
-        del low
-        buffers.give(sign)
+        buffers.give(scratch)
     return out
 
 
 # How to write the value into a given array; (out, arguments, buffers) -> out.
 INTO = {
     bernoulli_log_prob: _bits_into,
-    sigmoid: lambda out, args, _: sigmoid.compute(*args, out=out),
+    sigmoid: _sigmoid_into,
     softplus: _softplus_into,
     log_sigmoid: _log_sigmoid_into,
     softmax: _softmax_into,

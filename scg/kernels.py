@@ -1,7 +1,7 @@
 """The table of kernels: what a function's adjoint is, written into a given array.
 
 Each elementwise function has one rule for each argument, ``rule(out, g, y, *args)``: it
-writes the argument's adjoint, of the shape of the value `y`, into `out`. `PASSED` stands
+writes the argument's adjoint, of the shape of the value `y`, into `out`. `PASSED` is
 for an adjoint that goes through unchanged. Functions that move, sum or multiply arrays
 have a maker of their own in `scg.linear_kernels`. Whatever is in no table goes by
 autograd's rule (`scg.autodiff`), to which each of these is equal.

@@ -119,7 +119,7 @@ def _flat(a: Any) -> Any:
 
 
 def _sum(call: Taken) -> Adjoint | None:
-    """Spread an adjoint over the axes that were summed, divided for a mean."""
+    """Spread an adjoint over the axes that were summed: a view of it."""
     form = call.forms[0]
     options = {"axis": None, "keepdims": False, **call.kwargs}
     axis = call.args[1] if len(call.args) > 1 else options.pop("axis")
@@ -137,9 +137,7 @@ def _sum(call: Taken) -> Adjoint | None:
     )
 
     def spread(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
-        out = buffers.take(with_rows(form, g), g.dtype)
-        np.copyto(out, g[insert])
-        return out
+        return np.broadcast_to(g[insert], with_rows(form, g))
 
     return spread
 
@@ -152,8 +150,7 @@ def _mean(call: Taken) -> Adjoint | None:
     share = max(1, int(np.prod(call.out.event))) / size
 
     def averaged(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
-        out = spread(g, y, args, buffers)
-        return np.multiply(out, share, out)
+        return spread(np.multiply(g, share), y, args, buffers)
 
     return averaged
 
@@ -294,11 +291,7 @@ def _bernoulli_log_prob(call: Taken) -> Adjoint | None:
         out, sign = buffers.like(g), buffers.like(g)
         slope_of_bits(logits, bits, out, sign)
         np.multiply(out, g, out)
-        np.multiply(sign, sign, sign)
-        inside = np.equal(sign, 1)
         buffers.give(sign)
-        if not inside.all():
-            np.multiply(out, inside, out)
         return unbroadcast(out, with_rows(form, g))
 
     return adjoint

@@ -15,6 +15,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from scg.errors import InputError, unknown_name
+from scg.forward import restore
 from scg.influence import Edge
 from scg.node import Loop, Node, Scan
 from scg.program import Program
@@ -61,6 +62,7 @@ class Live:
     def __init__(
         self, program: Program, trace: Trace, params: Mapping[str, Any]
     ) -> None:
+        restore(program, trace)
         self.program = program
         self.trace = trace
         self.params = params

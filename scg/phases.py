@@ -1,4 +1,4 @@
-"""Which nodes of a loop's body need the loop: the others are computed for all its steps.
+"""Which nodes of a loop's body need the loop; others are computed for all its steps.
 
 Forward, a node that no carry leads to can be computed beforehand with time folded into
 the rows, and one that leads to no later step afterwards. Backwards it is the same with

@@ -20,6 +20,7 @@ import numpy as np
 from scg.buffers import Buffers
 from scg.fold import live_nodes
 from scg.influence import Edge
+from scg.lifetimes import Repeat, dying_places, overwritten
 from scg.node import Node, Scan
 from scg.phases import backward_phases, forward_phases
 from scg.plates import SAMPLES, Plates
@@ -30,15 +31,6 @@ from scg.site_kernels import AbstractSiteKernel, site_kernel
 from scg.steps import Computing, computing
 
 __all__ = ["Crossing", "Plan", "Repeat", "plan_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """A value repeated along the plates it lacks."""
-
-    source: int
-    have: Plates
-    want: Plates
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +86,9 @@ class Plan:
         for node in program.outer:
             self._place(node)
         for node in program.nodes:
+            self._cross_all(node)
+        self.dying = dying_places(self)
+        for node in program.nodes:
             self._bind(node)
         self.seeds = {i: self._seeded(i) for i in program.scored}
         self.back = [(place, n) for place, n in reversed(self.order) if self._leads(n)]
@@ -131,7 +126,7 @@ class Plan:
         self.order.append((node.index, node))
 
     def _seeded(self, index: int) -> list[tuple[str, int, Node]]:
-        """Return the parameters of a sample that adjoints start at, with their places."""
+        """Return the parameters of a sample that adjoints start at, with places."""
         node = self.program.nodes[index]
         role = node.role
         assert isinstance(role, Draw)
@@ -173,14 +168,18 @@ class Plan:
         return self.repeats[key]
 
     def _bind(self, node: Node) -> None:
+        """Bind what computes a call, maybe over a value that it is the last to read."""
         role = node.role
-        sources = self.sources.setdefault(node.index, [p.index for p in node.inputs])
         if isinstance(role, Call):
+            over = overwritten(self, node)
             specs = [p.spec for p in node.inputs]
             self.compute[node.index] = computing(
-                role.operation, sources, node.spec, specs
+                role.operation, self.sources[node.index], node.spec, specs, over
             )
-        if not isinstance(role, Draw | Scan | ScanOutput):
+
+    def _cross_all(self, node: Node) -> None:
+        sources = self.sources.setdefault(node.index, [p.index for p in node.inputs])
+        if not isinstance(node.role, Draw | Scan | ScanOutput):
             self.crossings[node.index] = tuple(self._cross(node, sources))
 
     def _cross(self, node: Node, sources: Sequence[int]) -> Any:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from scg.buffers import Buffers
+
 __all__ = ["SAMPLES", "Layout", "Plates", "merge"]
 
 Plates = tuple[int, ...]
@@ -60,7 +62,9 @@ class Layout:
             self.rows, *(self.sizes[p] for p in plates), *value.shape[1:]
         )
 
-    def align(self, value: Any, have: Plates, want: Plates) -> Any:
+    def align(
+        self, value: Any, have: Plates, want: Plates, buffers: Buffers | None = None
+    ) -> Any:
         """Repeat a value along the plates it lacks."""
         if have == want or self.count(have) == self.count(want):
             return value
@@ -69,10 +73,11 @@ class Layout:
         event = value.shape[1:]
         slim = [self.sizes[p] if p in have else 1 for p in want]
         full = [self.sizes[p] for p in want]
-        spread = np.broadcast_to(
-            value.reshape(self.rows, *slim, *event), (self.rows, *full, *event)
-        )
-        return spread.reshape(self.count(want), *event)
+        shape = (self.count(want), *event)
+        out = (buffers.take if buffers else np.empty)(shape, value.dtype)
+        spread = value.reshape(self.rows, *slim, *event)
+        np.copyto(out.reshape(self.rows, *full, *event), spread)
+        return out
 
     def unalign(self, adjoint: Any, have: Plates, want: Plates) -> Any:
         """Sum over the plates that `want` lacks: the transpose of `align`."""

@@ -87,7 +87,8 @@ def _elementwise(site: Site, slot: int) -> Pull | None:
     if rule is PASSED:
         if reduce is None:
             return Pull(lambda values, g, buffers: g, fresh=False)
-        return Pull(lambda values, g, buffers: reduce(g), fresh=True)
+        fresh = reduce is _sum_of_rows  # else it may be g itself
+        return Pull(lambda values, g, buffers: reduce(g), fresh=fresh)
     reads = _places(site, READS.get(rule))
     return Pull(_written(rule, reduce, site), fresh=True, reads=reads)
 
@@ -140,7 +141,16 @@ def _linear(site: Site, slot: int) -> Pull | None:
 
 # What these return of an adjoint is a view of it.
 _VIEWS = frozenset(
-    {"reshape", "ravel", "expand_dims", "squeeze", "swapaxes", "moveaxis"}
+    {
+        "reshape",
+        "ravel",
+        "expand_dims",
+        "squeeze",
+        "swapaxes",
+        "moveaxis",
+        "sum",
+        "mean",
+    }
 )
 
 

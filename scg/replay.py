@@ -19,6 +19,7 @@ import numpy as np
 from scg.errors import EstimatorError, InputError
 from scg.extras import require
 from scg.fold import folding_loop, live_nodes
+from scg.forward import restore
 from scg.node import Loop, Node, Scan
 from scg.plates import SAMPLES, Layout
 from scg.program import Program
@@ -69,6 +70,7 @@ class Replay:
                 "ScoreFunction(samples=1), and repeat the inputs for more rows."
             )
             raise EstimatorError(msg)
+        restore(program, trace)
         self.program = program
         self.trace = trace
         self.live = live_nodes(program)

@@ -27,7 +27,11 @@ Computing = Callable[[Values, int, Any], Any]
 
 
 def computing(
-    operation: Operation, sources: Sequence[int], spec: Spec, specs: Sequence[Spec]
+    operation: Operation,
+    sources: Sequence[int],
+    spec: Spec,
+    specs: Sequence[Spec],
+    over: int | None = None,
 ) -> Computing:
     """Return the step of one call.
 
@@ -38,6 +42,9 @@ def computing(
         Where the values of its inputs are.
     spec, specs : Spec
         What its value and its inputs look like.
+    over : int, optional
+        The place of an input that nobody reads afterwards: a large value is written
+        over it.
     """
     if operation.needs_rows or operation.positional is None:
         return lambda values, count, _: operation([values[i] for i in sources], count)
@@ -45,7 +52,7 @@ def computing(
     into = _into(operation, spec, specs)
     if into is None:
         return plain
-    return _sized(plain, into, lookup(operation, sources), spec)
+    return _sized(plain, into, lookup(operation, sources), spec, over)
 
 
 def lookup(operation: Operation, sources: Sequence[int]) -> Callable[[Values], Any]:
@@ -131,7 +138,11 @@ def _product(out: Any, args: Sequence[Any], _: Buffers) -> Any:
 
 
 def _sized(
-    plain: Computing, into: Into, arguments: Callable[[Values], Any], spec: Spec
+    plain: Computing,
+    into: Into,
+    arguments: Callable[[Values], Any],
+    spec: Spec,
+    over: int | None,
 ) -> Computing:
     """Choose between the two by the size of the value."""
     event, dtype, has_rows = spec.shape, spec.dtype, spec.has_rows
@@ -150,4 +161,14 @@ def _sized(
         out = run.buffers.take((count, *event), dtype)
         return into(out, arguments(values), run.buffers)
 
-    return step
+    if over is None:
+        return step
+
+    def overwriting(values: Values, count: int, run: Any) -> Any:
+        if count < few:
+            return plain(values, count, run)
+        out = into(values[over], arguments(values), run.buffers)
+        values[over] = None
+        return out
+
+    return overwriting

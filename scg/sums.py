@@ -51,13 +51,13 @@ def _increased(
 ) -> Any:
     plates, layout, values = program.plates, trace.layout, trace.values
     here = plates[increment.source]
-    parts = [(increment.base, sums)] if increment.base is not None else []
+    parts: list[tuple[int, Any]] = [(i, values[i]) for i in increment.extra]
+    if increment.base is not None:
+        parts.append((increment.base, sums[increment.base]))
     total: Any = None
-    for index, known in (*parts, *((i, values) for i in increment.extra)):
-        value = known[index]
-        if plates[index] != here:
-            value = layout.reduce(value, plates[index], here)
-        total = value if total is None else total + value
+    for index, value in parts:
+        mine = layout.reduce(value, plates[index], here)
+        total = mine if total is None else total + mine
     dtype = program.store.float_dtype("costs")
     if total is None or np.ndim(total) == 0:
         filler = 0 if total is None else total

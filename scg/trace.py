@@ -82,9 +82,9 @@ class Trace:
         value = self.values[self.names[name]]
         if value is None:
             msg = (
-                f"node {name!r} has no recorded value: inside a loop only named "
-                "nodes and "
-                "what the gradient needs are kept. Name it: graph.rename(name, node)."
+                f"node {name!r} has no recorded value: inside a loop, and of large "
+                "values, only those of named nodes and what the gradient needs are "
+                "kept. Name it: graph.rename(name, node)."
             )
             raise KeyError(msg)
         return value
