@@ -1,4 +1,7 @@
-"""The graph: a model written as NumPy expressions over nodes."""
+"""The graph: a model written as NumPy expressions over nodes.
+
+Longer than other modules: it is the public face of them all, and mostly docstrings.
+"""
 
 from __future__ import annotations
 

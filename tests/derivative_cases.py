@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import scg
-from scg.functions import pick
+from scg.functions import bernoulli_log_prob, pick
 
 __all__ = ["CASES", "EXCLUDED", "WRONG_IN_AUTOGRAD"]
 
@@ -316,6 +316,9 @@ OWN: Mapping[str, Case] = {
     **{f.__name__: lambda np, h, w, f=f: f(h * w) + f(w) for f in _SMOOTH},
     "logsumexp": lambda np, h, w: scg.logsumexp(h) * scg.logsumexp(w),
     "stop_gradient": lambda np, h, w: h * scg.stop_gradient(1.0) * w,
+    "bernoulli_log_prob": lambda np, h, w: (
+        bernoulli_log_prob(h, np.array([0.0, 1.0, 1.0])) * bernoulli_log_prob(w, 1.0)
+    ),
     "pick": lambda np, h, w: pick(h, np.array([1])) * pick(w, np.array(2)),
 }
 

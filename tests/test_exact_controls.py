@@ -17,9 +17,9 @@ from random_models import exact_gradient
 
 import scg
 from scg import credit
-from scg.program import Program
 from scg.baselines import AbstractBaseline
 from scg.estimators import AbstractEstimator
+from scg.program import Program
 
 SEEDS = range(15)
 
