@@ -15,6 +15,7 @@ import argparse
 import platform
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +23,7 @@ from statistics import median
 
 from peers import one_thread
 from peers.agreement import Moments, observe, require_agreement
-from peers.race import race, ratios
+from peers.race import Worker, race, ratios
 from peers.workloads import WORKLOADS, Workload, make
 
 
@@ -84,6 +85,11 @@ def admit(
     return Entrant(step, first, f"{found.calls}: {mean:.2f}, {largest:.1f}"), found
 
 
+def build(library: str, name: str) -> Callable[[], dict]:
+    """Build a step, in the process that times it."""
+    return enter(library, make(name))[0]
+
+
 def compare(
     name: str, libraries: list[str], rounds: int, seconds: float, check_seconds: float
 ) -> None:
@@ -93,7 +99,12 @@ def compare(
     for library in libraries:
         entrants[library], found = admit(library, workload, reference, check_seconds)
         reference = reference or found
-    times = race({k: e.step for k, e in entrants.items()}, rounds, seconds)
+    with ExitStack() as stack:
+        laps = {
+            library: stack.enter_context(Worker(build, library, name))
+            for library in entrants
+        }
+        times = race(laps, rounds, seconds)
     relative = ratios(times, REFERENCE)
     print(f"\n{name}: {workload.rows} rows, {rounds} rounds\n")
     print(

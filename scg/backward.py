@@ -23,7 +23,7 @@ from scg.reverse import Reverse
 from scg.sums import row_weight
 from scg.trace import Trace
 
-__all__ = ["backward", "site_adjoints", "site_of"]
+__all__ = ["backward", "scores", "site_of"]
 
 
 def backward(
@@ -102,6 +102,34 @@ def _cost_seed(program: Program, trace: Trace, cost: Node) -> Any:
     weight = row_weight(program, trace, cost)
     shape = trace.values[cost.index].shape
     return np.broadcast_to(weight, shape).astype(cost.dtype)
+
+
+def scores(
+    program: Program, trace: Trace, credits: Mapping[int, Credit]
+) -> tuple[dict[int, dict[str, Any]], list[tuple[Node, Any]]]:
+    """Return what the samples add to the surrogate loss.
+
+    Derivatives by the parameters of their distributions, by index, and adjoints of
+    nodes that are the log-probability of a sample.
+    """
+    riding = plan_of(program).riding
+    sites, seeds = {}, []
+    for i, credit in credits.items():
+        if i in riding and credit.target is None:
+            seeds.append((riding[i], _spread(program, trace, riding[i], i, credit)))
+        else:
+            sites[i] = site_adjoints(program, trace, i, credit)
+    return sites, seeds
+
+
+def _spread(
+    program: Program, trace: Trace, node: Node, index: int, credit: Credit
+) -> Any:
+    factor = credit.factor
+    if factor is None:
+        factor = credit.advantage * row_weight(program, trace, program.nodes[index])
+    wide = factor.reshape(-1, *(1,) * len(node.event_shape))
+    return np.broadcast_to(wide, (len(wide), *node.event_shape))
 
 
 def site_adjoints(

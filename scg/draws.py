@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from scg.buffers import Buffers
-from scg.entries import given_value
+from scg.entries import check_support, given_value
 from scg.errors import DistributionError
 from scg.node import Node
 from scg.plan import Plan
@@ -58,9 +58,8 @@ class Draws:
         """Draw a node outside of loops, with numbers from its own stream."""
         shape = (count, *node.event_shape)
         if node.name in self.given:
-            _distribution(node, parameters).validate(node.name)
             self._weigh(node, None)
-            return given_value(node, self.given[node.name], shape)
+            return self._given(node, parameters, shape)
         if node.index in self.plan.draws:
             self._weigh(node, None)
             noise = self._uniform(self.streams.at(node.index), shape)
@@ -74,8 +73,7 @@ class Draws:
         shape = (steps, count, *node.event_shape)
         flat = (steps * count, *node.event_shape)
         if node.name in self.given:
-            _distribution(node, parameters).validate(node.name)
-            return given_value(node, self.given[node.name], shape).reshape(flat)
+            return self._given(node, parameters, shape).reshape(flat)
         stream = self.streams.at(node.index)
         if node.index in self.plan.draws:
             return self._by_kernel(node, parameters, self._uniform(stream, flat))
@@ -94,7 +92,9 @@ class Draws:
         shape = (count, *node.event_shape)
         if node.name in self.given:
             whole = given_value(node, self.given[node.name], (steps, *shape))
-            return lambda parameters, t: whole[t]
+            return lambda parameters, t: check_support(
+                node, _distribution(node, parameters), whole[t]
+            )
         stream = self.streams.own(node.index)
         if node.index not in self.plan.draws:
             return lambda parameters, t: self._one_step(node, parameters, shape, stream)
@@ -106,6 +106,15 @@ class Draws:
         return lambda parameters, t: self._by_kernel(
             node, parameters, noise[t], share=False
         )
+
+    def _given(
+        self, node: Node, parameters: Sequence[Any], shape: tuple[int, ...]
+    ) -> Any:
+        """Return the values that a sample is given, which have to be ones it takes."""
+        distribution = _distribution(node, parameters)
+        distribution.validate(node.name)
+        value = given_value(node, self.given[node.name], shape)
+        return check_support(node, distribution, value)
 
     def _one_step(
         self, node: Node, parameters: Sequence[Any], shape: Any, stream: Any

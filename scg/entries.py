@@ -17,7 +17,14 @@ from scg.node import Node
 from scg.program import Program
 from scg.roles import EnvironmentReset, EnvironmentStep
 
-__all__ = ["check_given", "check_names", "given_value", "leaf_check", "row_count"]
+__all__ = [
+    "check_given",
+    "check_support",
+    "check_names",
+    "given_value",
+    "leaf_check",
+    "row_count",
+]
 
 Arrays = Mapping[str, Any]
 
@@ -97,6 +104,21 @@ def given_value(node: Node, given: Any, shape: tuple[int, ...]) -> Any:
             f"{node.dtype}, got shape {whole.shape} and dtype {whole.dtype}."
         )
         raise InputError(msg) from error
+
+
+def check_support(node: Node, distribution: Any, value: Any) -> Any:
+    """Return the values, if a draw with a finite support can take them."""
+    support = distribution.support()
+    if support is None or support.ndim != 1:
+        return value
+    outside = ~np.isin(value, support)
+    if outside.any():
+        msg = (
+            f"given: expected values of node {node.name!r} in the support of "
+            f"{type(distribution).__name__}, got {value[outside].flat[0]}."
+        )
+        raise InputError(msg)
+    return value
 
 
 def row_count(

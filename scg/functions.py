@@ -467,18 +467,23 @@ def _softmax_into(out: Any, args: Any, buffers: Any) -> Any:
 
 
 def _bits_into(out: Any, args: Any, buffers: Any) -> Any:
+    bits = args[1]
+    np.multiply(bits, bits, out, casting="unsafe")
+    inside = np.equal(out, bits)
+    known_bits_into(out, args, buffers)
+    if not inside.all():
+        np.copyto(out, -np.inf, where=~inside)
+    return out
+
+
+def known_bits_into(out: Any, args: Any, buffers: Any) -> Any:
     """Write b ℓ - max(ℓ, 0), which is exact for bits, less log(1 + exp(-|ℓ|))."""
     logits, bits = args
     scratch = np.empty_like(out) if buffers is None else buffers.like(out)
-    np.multiply(bits, bits, out, casting="unsafe")
-    inside = np.equal(out, bits)
-    np.multiply(bits, logits, out, casting="unsafe")
     np.maximum(logits, 0, out=scratch)
+    np.multiply(bits, logits, out, casting="unsafe")
     np.subtract(out, scratch, out)
-    np.copyto(scratch, logits)
-    np.subtract(out, _log1p_exp_minus_abs(scratch, scratch), out)
-    if not inside.all():
-        np.copyto(out, -np.inf, where=~inside)
+    np.subtract(out, _log1p_exp_minus_abs(logits, scratch), out)
     if buffers is not None:
         buffers.give(scratch)
     return out

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from scg.bits import reads_drawn_bits, riding_scores
 from scg.buffers import Buffers
 from scg.fold import live_nodes
 from scg.influence import Edge
@@ -100,6 +101,7 @@ class Plan:
             if program.kernels and estimator.plain
             if (kernel := self._kernel(i)) is not None
         }
+        self.riding = riding_scores(self)
         self.block, self.block_size = self._cut_block()
         self.block_dtype = program.store.float_dtype("random numbers")
         self.buffers = Buffers()
@@ -174,7 +176,12 @@ class Plan:
             over = overwritten(self, node)
             specs = [p.spec for p in node.inputs]
             self.compute[node.index] = computing(
-                role.operation, self.sources[node.index], node.spec, specs, over
+                role.operation,
+                self.sources[node.index],
+                node.spec,
+                specs,
+                over,
+                bits=reads_drawn_bits(node),
             )
 
     def _cross_all(self, node: Node) -> None:

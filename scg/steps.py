@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from scg.buffers import SMALL, Buffers
-from scg.functions import INTO
+from scg.functions import INTO, known_bits_into
 from scg.inference import Spec
 from scg.operation import Operation, Slot
 
@@ -32,6 +32,8 @@ def computing(
     spec: Spec,
     specs: Sequence[Spec],
     over: int | None = None,
+    *,
+    bits: bool = False,
 ) -> Computing:
     """Return the step of one call.
 
@@ -45,11 +47,13 @@ def computing(
     over : int, optional
         The place of an input that nobody reads afterwards: a large value is written
         over it.
+    bits : bool
+        Whether the last argument is known to hold bits.
     """
     if operation.needs_rows or operation.positional is None:
         return lambda values, count, _: operation([values[i] for i in sources], count)
     plain = _plain(operation, sources, specs)
-    into = _into(operation, spec, specs)
+    into = known_bits_into if bits else _into(operation, spec, specs)
     if into is None:
         return plain
     return _sized(plain, into, lookup(operation, sources), spec, over)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from scg.backward import backward, site_adjoints
+from scg.backward import backward, scores
 from scg.credit import assign
 from scg.estimators import AbstractEstimator
 from scg.finite import check_finite_costs
@@ -104,9 +104,10 @@ class Compiled:
         )
         cost = mean_cost(program, trace)
         credits = assign(program, trace, state or {})
-        sites = {i: site_adjoints(program, trace, i, c) for i, c in credits.items()}
+        with np.errstate(over="ignore"):
+            sites, seeds = scores(program, trace, credits)
         targets = [c.target for c in credits.values() if c.target is not None]
-        gradient = backward(program, trace, sites, targets)
+        gradient = backward(program, trace, sites, targets, seeds)
         after = {k: v for credit in credits.values() for k, v in credit.state.items()}
         figures = recent_returns(program)
         return Estimate(gradient, cost, trace, after, figures)

@@ -317,3 +317,28 @@ def test_a_given_value_inside_a_loop_has_a_time_axis():
     for wrong in (np.ones((2, 2)), np.ones((3, 5)), np.float64(1)):
         msg = refusal(scg.InputError, given, wrong)
         assert "given: expected values of node 'b' of shape (3, 2)" in msg
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_sample_is_given_only_what_it_can_be(inside):
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+
+    def step(c):
+        b = graph.sample("b", scg.Bernoulli(logits=theta + 0 * c))
+        graph.cost("loss", b)
+        return b
+
+    if inside:
+        graph.scan(step, 0.0, length=2)
+    else:
+        step(0.0)
+    shape = (2, 3) if inside else (3,)
+
+    def given(values):
+        rng = np.random.default_rng(0)
+        return scg.forward(graph, {"theta": 0.3}, rng=rng, rows=3, given={"b": values})
+
+    assert given(np.ones(shape))["b"].all()
+    msg = refusal(scg.InputError, given, np.full(shape, 0.5))
+    assert "in the support of Bernoulli, got 0.5" in msg

@@ -1,18 +1,79 @@
-"""Times of several steps, taken in turn, so that other load on the machine hits all."""
+"""Times of several steps, taken in turn, so that other load on the machine hits all.
+
+Each step is timed in a process of its own, which does nothing else: what another
+library, or the check of its gradient, has done to the memory allocator, to threads or
+to settings of NumPy is not there.
+"""
 
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing import get_context
 from statistics import median
+from typing import Self
 
-__all__ = ["race", "ratios"]
+__all__ = ["Worker", "lap", "race", "ratios"]
 
 MAX_CORES = 1.1
 
 
+class Worker:
+    """A process that builds a step and times it when asked."""
+
+    def __init__(self, build: Callable[..., Callable], *arguments: object) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, build, arguments), daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+
+    def __call__(self, seconds: float) -> tuple[float, float]:
+        """Return seconds, and seconds of all cores, a call."""
+        self._pipe.send(seconds)
+        answer = self._pipe.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _serve(pipe, build: Callable[..., Callable], arguments: tuple) -> None:
+    try:
+        step = build(*arguments)
+        while True:
+            pipe.send(lap(step, pipe.recv()))
+    except Exception as error:
+        pipe.send(error)
+
+
+def lap(step: Callable[[], object], seconds: float) -> tuple[float, float]:
+    """Call a step for about so many seconds; return those a call, and of all cores."""
+    step()  # another one's data are in the caches
+    calls, began, used = 0, time.perf_counter(), time.process_time()
+    while (passed := time.perf_counter() - began) < seconds or not calls:
+        many = max(1, calls // 4)
+        for _ in range(many):
+            step()
+        calls += many
+    return passed / calls, (time.process_time() - used) / calls
+
+
 def race(
-    steps: Mapping[str, Callable[[], object]], rounds: int, seconds: float
+    laps: Mapping[str, Callable[[float], tuple[float, float]]],
+    rounds: int,
+    seconds: float,
 ) -> dict[str, list[float]]:
-    """Time each step in each round, for about so many seconds.
+    """Time each step in each round, for about so many seconds, after one for warmth.
+
+    Parameters
+    ----------
+    laps : dict of str to callable
+        From seconds to a pair as `lap` returns it.
 
     Returns
     -------
@@ -24,17 +85,14 @@ def race(
     RuntimeError
         When a step kept more than one core busy.
     """
-    calls = {name: max(1, int(seconds / warm(step))) for name, step in steps.items()}
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    used = dict.fromkeys(steps, 0.0)
-    for _ in range(rounds):
-        for name, step in steps.items():
-            step()  # another one's data are in the caches
-            began, used_before = time.perf_counter(), time.process_time()
-            for _ in range(calls[name]):
-                step()
-            found[name].append((time.perf_counter() - began) / calls[name])
-            used[name] += (time.process_time() - used_before) / calls[name]
+    found: dict[str, list[float]] = {name: [] for name in laps}
+    used = dict.fromkeys(laps, 0.0)
+    for turn in range(rounds + 1):
+        for name, take in laps.items():
+            wall, cpu = take(seconds)
+            if turn > 0:
+                found[name].append(wall)
+                used[name] += cpu
     for name, times in found.items():
         require_one_core(name, used[name] / sum(times))
     return found
@@ -56,13 +114,3 @@ def ratios(
         parts = [a / b for a, b in zip(own, times[reference], strict=True)]
         found[name] = median(parts), min(parts)
     return found
-
-
-def warm(step: Callable[[], object]) -> float:
-    """Return the seconds of a call, once some have been made."""
-    taken = []
-    for _ in range(4):
-        began = time.perf_counter()
-        step()
-        taken.append(time.perf_counter() - began)
-    return min(taken)
