@@ -138,7 +138,7 @@ def site_adjoints(
     """Return the derivative of the surrogate loss by the parameters of one sample."""
     node, plan = program.nodes[index], plan_of(program)
     kernel = plan.draws.get(index)
-    if kernel is None:
+    if kernel is None or not plan.kernels:
         site = site_of(program, trace, node, credit.cost, credit.advantage)
         return program.estimators[index].adjoints(site)
     factor = credit.factor

@@ -7,11 +7,12 @@ more adjoint of the node, and both derivatives are one.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
+from scg.bit_log_prob import bernoulli_log_prob
 from scg.distributions import Bernoulli
-from scg.functions import bernoulli_log_prob
 from scg.node import Node
+from scg.pulls import Crossing
 from scg.roles import Call, Draw
 
 __all__ = ["reads_drawn_bits", "riding_scores"]
@@ -28,20 +29,24 @@ def reads_drawn_bits(node: Node) -> bool:
     return isinstance(drawn, Draw) and isinstance(drawn.distribution, Bernoulli)
 
 
-def riding_scores(plan: Any) -> dict[int, Node]:
+def riding_scores(
+    nodes: Iterable[Node],
+    sources: Mapping[int, Sequence[int]],
+    crossings: Mapping[int, Sequence[Crossing]],
+) -> dict[int, Node]:
     """Return, of draws of bits, the nodes whose derivative their score is.
 
-    By the index of the draw; outside of loops.
+    By the index of the draw. `nodes` are those outside of loops, `sources` the places
+    of each one's inputs, `crossings` where its adjoint goes.
     """
     found: dict[int, Node] = {}
-    for node in plan.program.outer:
+    for node in nodes:
         if not reads_drawn_bits(node):
             continue
-        draw = node.inputs[1].index
-        mine, its = plan.sources[node.index], plan.sources[draw]
-        carries = any(c.to == mine[0] for c in plan.crossings[node.index])
-        same_shape = plan.program.nodes[draw].event_shape == node.event_shape
-        alike = mine[:1] == its and mine[1] == draw and same_shape
-        if draw in plan.draws and carries and alike:
-            found[draw] = node
+        draw = node.inputs[1]
+        logits, bits = sources[node.index]
+        carries = any(c.to == logits for c in crossings[node.index])
+        alike = [logits] == sources[draw.index] and bits == draw.index
+        if carries and alike and draw.event_shape == node.event_shape:
+            found[draw.index] = node
     return found

@@ -19,8 +19,8 @@ from scg.roles import EnvironmentReset, EnvironmentStep
 
 __all__ = [
     "check_given",
-    "check_support",
     "check_names",
+    "check_support",
     "given_value",
     "leaf_check",
     "row_count",

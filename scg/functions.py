@@ -22,13 +22,11 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defvjp
 from autograd.numpy.numpy_vjps import unbroadcast_f
-from autograd.tracer import getval
 
 from scg.protocol import Function
 
 __all__ = [
     "Function",
-    "bernoulli_log_prob",
     "keep",
     "log_sigmoid",
     "log_softmax",
@@ -68,7 +66,7 @@ def sigmoid(x: Any, /, out: Any = None) -> Any:
     >>> sigmoid(np.array([-1e4, 0.0, 1e4])).tolist()
     [0.0, 0.5, 1.0]
     """
-    x = _as_float(x)
+    x = as_float(x)
     out = np.negative(x, out=np.empty_like(x) if out is None else out)
     # exp overflows to inf on purpose: 1 / (1 + inf) is the right 0.
     with np.errstate(over="ignore"):
@@ -97,8 +95,8 @@ def softplus(x: Any, /) -> Any:
     >>> softplus(np.array([-1e4, 1e4])).tolist()
     [0.0, 10000.0]
     """
-    x = _as_float(x)
-    out = _log1p_exp_minus_abs(x)
+    x = as_float(x)
+    out = log1p_exp_minus_abs(x)
     return np.add(out, np.maximum(x, 0), out=out)[()]
 
 
@@ -123,8 +121,8 @@ def log_sigmoid(x: Any, /) -> Any:
     >>> log_sigmoid(np.array([-1e4, 1e4])).tolist()
     [-10000.0, 0.0]
     """
-    x = _as_float(x)
-    out = _log1p_exp_minus_abs(x)
+    x = as_float(x)
+    out = log1p_exp_minus_abs(x)
     return np.subtract(np.minimum(x, 0), out, out=out)[()]
 
 
@@ -152,7 +150,7 @@ def logsumexp(x: Any, /, axis: int = -1) -> Any:
     >>> float(logsumexp(np.array([1e4, 1e4 - 800.0])))
     10000.0
     """
-    x = _as_float(x)
+    x = as_float(x)
     peak, mass = _peak_and_mass(x, axis)
     with np.errstate(divide="ignore"):
         log_mass = np.log(mass)
@@ -182,7 +180,7 @@ def log_softmax(x: Any, /, axis: int = -1) -> Any:
     >>> log_softmax(np.array([1e4, 0.0, -np.inf])).tolist()
     [0.0, -10000.0, -inf]
     """
-    x = _as_float(x)
+    x = as_float(x)
     peak, mass = _peak_and_mass(x, axis)
     out = x - peak
     return np.subtract(out, np.log(mass), out=out)
@@ -215,8 +213,8 @@ def softmax(x: Any, /, axis: int = -1) -> Any:
     >>> softmax(np.array([1e4, 1e4, -np.inf])).tolist()
     [0.5, 0.5, 0.0]
     """
-    x = _as_float(x)
-    out = x - _finite_max(x, axis)
+    x = as_float(x)
+    out = x - finite_max(x, axis)
     np.exp(out, out=out)
     return np.divide(out, np.add.reduce(out, axis=axis, keepdims=True), out=out)
 
@@ -241,38 +239,6 @@ def stop_gradient(x: Any, /) -> Any:
     3.0
     """
     return x
-
-
-@Function
-def bernoulli_log_prob(logits: Any, bits: Any, /) -> Any:
-    r"""Compute the log-probability of bits.
-
-    .. math:: \log \sigma((2b - 1) \ell), \qquad
-              \frac{\partial}{\partial \ell} = (2b - 1)\, \sigma((1 - 2b) \ell)
-
-    Parameters
-    ----------
-    logits : array, any shape
-        Log-odds of 1.
-    bits : array, any shape that broadcasts with `logits`
-        0 or 1.
-
-    Returns
-    -------
-    array
-        :math:`-\infty`, with no derivative, where a value is neither 0 nor 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> logits, bits = np.array([0.0, 40.0]), np.array([1.0, 0.0])
-    >>> bernoulli_log_prob(logits, bits).round(4).tolist()
-    [-0.6931, -40.0]
-    """
-    logits = _as_float(logits)
-    shape = np.broadcast_shapes(logits.shape, np.shape(bits))
-    out = np.empty(shape, logits.dtype)
-    return _bits_into(out, (logits, bits), None)[()]
 
 
 @Function
@@ -340,16 +306,16 @@ def keep(x: Any, mask: Any, /) -> Any:
     >>> keep(np.array([1.0, -np.inf]), np.array([True, False])).tolist()
     [1.0, 0.0]
     """
-    x = _as_float(x)
+    x = as_float(x)
     return np.where(mask, x, x.dtype.type(0))[()]
 
 
-def _as_float(x: Any) -> Any:
+def as_float(x: Any) -> Any:
     x = np.asarray(x)
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
-def _log1p_exp_minus_abs(x: Any, out: Any = None) -> Any:
+def log1p_exp_minus_abs(x: Any, out: Any = None) -> Any:
     # In place: a fresh array of more than 80 kB costs more in page faults than exp.
     out = np.abs(x, out=np.empty_like(x) if out is None else out)
     np.negative(out, out=out)
@@ -357,7 +323,7 @@ def _log1p_exp_minus_abs(x: Any, out: Any = None) -> Any:
     return np.log1p(out, out=out)
 
 
-def _finite_max(x: Any, axis: int) -> Any:
+def finite_max(x: Any, axis: int) -> Any:
     # An infinite maximum would make inf - inf of the entries that attain it.
     peak = np.maximum.reduce(x, axis=axis, keepdims=True)
     if np.isfinite(peak).all():
@@ -366,7 +332,7 @@ def _finite_max(x: Any, axis: int) -> Any:
 
 
 def _peak_and_mass(x: Any, axis: int) -> tuple[Any, Any]:
-    peak = _finite_max(x, axis)
+    peak = finite_max(x, axis)
     mass = np.subtract(x, peak)
     np.exp(mass, out=mass)
     return peak, np.add.reduce(mass, axis=axis, keepdims=True)
@@ -381,10 +347,6 @@ def _gather(x: Any, index: Any) -> Any:
     x = np.broadcast_to(x, (*shape, x.shape[-1]))
     index = np.broadcast_to(index, shape)[..., np.newaxis]
     return np.take_along_axis(x, index, axis=-1)[..., 0]
-
-
-def _is_bit(b: Any, like: Any) -> Any:
-    return np.equal(b * b, b).astype(getval(like).dtype)
 
 
 def _spread(index: Any, like: Any) -> Callable[[Any], Any]:
@@ -416,13 +378,6 @@ defvjp(
     softmax.primitive,
     lambda ans, x, axis=-1: lambda g: ans * (g - _sum_along(g * ans, axis)),
 )
-defvjp(
-    bernoulli_log_prob.primitive,
-    lambda ans, x, b: unbroadcast_f(
-        x, lambda g: g * (2 * b - 1) * sigmoid((1 - 2 * b) * x) * _is_bit(b, ans)
-    ),
-    None,
-)
 defvjp(stop_gradient.primitive, None)
 defvjp(
     pick.primitive,
@@ -434,66 +389,3 @@ defvjp(
     lambda ans, x, mask: unbroadcast_f(x, lambda g: keep(g, mask)),
     None,
 )
-
-
-def _sigmoid_into(out: Any, args: Any, buffers: Any) -> Any:
-    (x,) = args
-    return sigmoid.compute(x, out=out)
-
-
-def _softplus_into(out: Any, args: Any, buffers: Any) -> Any:
-    (x,) = args
-    positive = buffers.like(x)
-    np.maximum(x, 0, out=positive)
-    np.add(_log1p_exp_minus_abs(x, out), positive, out)
-    buffers.give(positive)
-    return out
-
-
-def _log_sigmoid_into(out: Any, args: Any, buffers: Any) -> Any:
-    (x,) = args
-    negative = buffers.like(x)
-    np.minimum(x, 0, out=negative)
-    np.subtract(negative, _log1p_exp_minus_abs(x, out), out)
-    buffers.give(negative)
-    return out
-
-
-def _softmax_into(out: Any, args: Any, buffers: Any) -> Any:
-    (x,) = args
-    np.subtract(x, _finite_max(x, -1), out)
-    np.exp(out, out)
-    return np.divide(out, np.add.reduce(out, axis=-1, keepdims=True), out)
-
-
-def _bits_into(out: Any, args: Any, buffers: Any) -> Any:
-    bits = args[1]
-    np.multiply(bits, bits, out, casting="unsafe")
-    inside = np.equal(out, bits)
-    known_bits_into(out, args, buffers)
-    if not inside.all():
-        np.copyto(out, -np.inf, where=~inside)
-    return out
-
-
-def known_bits_into(out: Any, args: Any, buffers: Any) -> Any:
-    """Write b ℓ - max(ℓ, 0), which is exact for bits, less log(1 + exp(-|ℓ|))."""
-    logits, bits = args
-    scratch = np.empty_like(out) if buffers is None else buffers.like(out)
-    np.maximum(logits, 0, out=scratch)
-    np.multiply(bits, logits, out, casting="unsafe")
-    np.subtract(out, scratch, out)
-    np.subtract(out, _log1p_exp_minus_abs(logits, scratch), out)
-    if buffers is not None:
-        buffers.give(scratch)
-    return out
-
-
-# How to write the value into a given array; (out, arguments, buffers) -> out.
-INTO = {
-    bernoulli_log_prob: _bits_into,
-    sigmoid: _sigmoid_into,
-    softplus: _softplus_into,
-    log_sigmoid: _log_sigmoid_into,
-    softmax: _softmax_into,
-}

@@ -6,14 +6,15 @@ could ask for it, leaves its array to the next. What had to go can be computed a
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from scg.kernels import ELEMENTWISE
 from scg.node import Node
 from scg.plates import Plates
+from scg.pulls import Crossing
 from scg.roles import Call, Cost, Value
 
 __all__ = ["Repeat", "dying_places", "overwritten"]
@@ -28,34 +29,51 @@ class Repeat:
     want: Plates
 
 
-def dying_places(plan: Any) -> dict[int, tuple[int, ...]]:
+def dying_places(
+    order: Sequence[tuple[int, Node | Repeat]],
+    sources: Mapping[int, Sequence[int]],
+    crossings: Mapping[int, Sequence[Crossing]],
+) -> dict[int, tuple[int, ...]]:
     """Return, for each place outside of loops, whose values go when it is filled."""
-    kept = {i for cs in plan.crossings.values() for c in cs for i in c.pull.reads}
+    kept = {i for cs in crossings.values() for c in cs for i in c.pull.reads}
     last: dict[int, int] = {}
-    for place, node in plan.order:
-        repeated = isinstance(node, Repeat)
-        sources = [node.source] if repeated else plan.sources[place]
-        last.update(dict.fromkeys(sources, place))
-        if not repeated and not isinstance(node.role, Call | Cost | Value):
-            kept.update(sources)
+    for place, node in order:
+        read = [node.source] if isinstance(node, Repeat) else sources[place]
+        last.update(dict.fromkeys(read, place))
+        if not isinstance(node, Repeat) and not isinstance(
+            node.role, Call | Cost | Value
+        ):
+            kept.update(read)
     found: dict[int, list[int]] = {}
-    for place, node in plan.order:
+    for place, node in order:
         if place in last and place not in kept and _may_go(node):
             found.setdefault(last[place], []).append(place)
     return {place: tuple(gone) for place, gone in found.items()}
 
 
-def overwritten(plan: Any, node: Node) -> int | None:
-    """Return the place of an input whose array an elementwise call may write into."""
+def overwritten(
+    node: Node, sources: Sequence[int], gone: Collection[int]
+) -> int | None:
+    """Return the place of an input whose array an elementwise call may write into.
+
+    Parameters
+    ----------
+    node : Node
+        A call outside of loops.
+    sources : sequence of int
+        The places of its inputs.
+    gone : collection of int
+        The places that nobody reads afterwards.
+    """
     role = node.role
     if not isinstance(role, Call) or node.loop is not None:
         return None
     function = role.operation.function
     if not isinstance(function, np.ufunc) or function not in ELEMENTWISE:
         return None
-    gone = plan.dying.get(node.index, ())
-    for place, parent in zip(plan.sources[node.index], node.inputs, strict=True):
-        if place in gone and place == parent.index and _is_like(parent, node, plan):
+    for place, parent in zip(sources, node.inputs, strict=True):
+        # Another place than the node's has other plates.
+        if place in gone and place == parent.index and _is_like(parent, node):
             return place
     return None
 
@@ -74,17 +92,14 @@ def _may_go(node: Node | Repeat) -> bool:
     )
 
 
-def _is_like(parent: Node, node: Node, plan: Any) -> bool:
+def _is_like(parent: Node, node: Node) -> bool:
     """Tell whether two values have equal shapes, and the first is an array of its own.
 
     What is neither a product nor elementwise may be a view of something else.
     """
-    role, plates = parent.role, plan.program.plates
+    role = parent.role
     if not isinstance(role, Call):
         return False
     function = role.operation.function
-    return (
-        (isinstance(function, np.ufunc) or role.operation.name == "matmul")
-        and parent.spec == node.spec
-        and plates[parent.index] == plates[node.index]
-    )
+    own = isinstance(function, np.ufunc) or role.operation.name == "matmul"
+    return own and parent.spec == node.spec

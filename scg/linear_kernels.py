@@ -15,14 +15,9 @@ from typing import Any
 import numpy as np
 
 from scg.autodiff import unbroadcast
+from scg.bit_log_prob import bernoulli_log_prob
 from scg.buffers import Buffers
-from scg.functions import (
-    bernoulli_log_prob,
-    log_softmax,
-    logsumexp,
-    pick,
-    softmax,
-)
+from scg.functions import log_softmax, logsumexp, pick, softmax
 from scg.operation import Slot
 
 __all__ = [

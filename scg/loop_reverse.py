@@ -18,8 +18,9 @@ from scg.adjoints import Adjoints
 from scg.autodiff import trace_vjp, unbroadcast
 from scg.node import Loop, Node
 from scg.phases import Phases
-from scg.plan import Crossing, plan_of
+from scg.plan import plan_of
 from scg.program import Program
+from scg.pulls import Crossing
 from scg.roles import Draw
 from scg.trace import Trace
 from scg.views import Flat, folded

@@ -2,7 +2,7 @@
 
 Every value has a place in one list: that of its node, or one after all nodes for a
 value that was repeated along plates it lacks, so that it is repeated once and its
-adjoints are summed once. `Plan.steps` fills the list forward; `Plan.crossings` says
+adjoints are summed once. `Plan.order` is how the list is filled; `Plan.crossings` says
 where the adjoint at each place goes.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -26,20 +25,12 @@ from scg.node import Node, Scan
 from scg.phases import backward_phases, forward_phases
 from scg.plates import SAMPLES, Plates
 from scg.program import Program
-from scg.pulls import Pull, Site, pull_of
+from scg.pulls import Crossing, Pull, Site, pull_of
 from scg.roles import Call, Component, Draw, Input, ScanOutput
 from scg.site_kernels import AbstractSiteKernel, site_kernel
 from scg.steps import Computing, computing
 
 __all__ = ["Crossing", "Plan", "Repeat", "plan_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """Where an adjoint goes: to the place of an input, by a pull."""
-
-    to: int
-    pull: Pull
 
 
 def plan_of(program: Program) -> Plan:
@@ -88,7 +79,7 @@ class Plan:
             self._place(node)
         for node in program.nodes:
             self._cross_all(node)
-        self.dying = dying_places(self)
+        self.dying = dying_places(self.order, self.sources, self.crossings)
         for node in program.nodes:
             self._bind(node)
         self.seeds = {i: self._seeded(i) for i in program.scored}
@@ -98,10 +89,10 @@ class Plan:
         self.draws = {
             i: kernel
             for i, estimator in program.estimators.items()
-            if program.kernels and estimator.plain
+            if estimator.plain
             if (kernel := self._kernel(i)) is not None
         }
-        self.riding = riding_scores(self)
+        self.riding = self._riding()
         self.block, self.block_size = self._cut_block()
         self.block_dtype = program.store.float_dtype("random numbers")
         self.buffers = Buffers()
@@ -173,7 +164,8 @@ class Plan:
         """Bind what computes a call, maybe over a value that it is the last to read."""
         role = node.role
         if isinstance(role, Call):
-            over = overwritten(self, node)
+            gone = self.dying.get(node.index, ())
+            over = overwritten(node, self.sources[node.index], gone)
             specs = [p.spec for p in node.inputs]
             self.compute[node.index] = computing(
                 role.operation,
@@ -237,6 +229,14 @@ class Plan:
         role, inputs = self.program.nodes[index].role, self.program.nodes[index].inputs
         assert isinstance(role, Draw)
         return site_kernel(role.distribution, role.names, [p.spec for p in inputs])
+
+    def _riding(self) -> dict[int, Node]:
+        """Return the nodes whose derivative the score of drawn bits is."""
+        if not self.kernels:
+            return {}
+        outer = self.program.outer
+        found = riding_scores(outer, self.sources, self.crossings)
+        return {draw: node for draw, node in found.items() if draw in self.draws}
 
     def _cut_block(self) -> tuple[dict[int, int], int]:
         """Give each node that may take its numbers from the block a place in it.

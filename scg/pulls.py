@@ -21,11 +21,11 @@ from scg.linear_kernels import MAKERS, Form, Taken, with_rows
 from scg.operation import Operation, Slot
 from scg.steps import lookup
 
-__all__ = ["Pull", "Site", "pull_of", "summed_to"]
+__all__ = ["Crossing", "Pull", "Site", "pull_of", "summed_to"]
 
 Values = Any
 # (values, adjoint of the value, buffers) -> adjoint of the input
-Crossing = Callable[[Values, Any, Buffers], Any]
+Way = Callable[[Values, Any, Buffers], Any]
 Reduce = Callable[[Any], Any]
 
 
@@ -37,9 +37,17 @@ class Pull:
     added into it; `reads` are the places of the values that `cross` looks at.
     """
 
-    cross: Crossing
+    cross: Way
     fresh: bool
     reads: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Where an adjoint goes: to the place of an input, by a pull."""
+
+    to: int
+    pull: Pull
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ def _elementwise(site: Site, slot: int) -> Pull | None:
     return Pull(_written(rule, reduce, site), fresh=True, reads=reads)
 
 
-def _written(rule: Rule, reduce: Reduce | None, site: Site) -> Crossing:
+def _written(rule: Rule, reduce: Reduce | None, site: Site) -> Way:
     """Bind an elementwise rule to where its arguments are."""
     where, arguments = site.value, lookup(site.operation, site.sources)
 

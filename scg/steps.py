@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from scg.bit_log_prob import known_bits_into
 from scg.buffers import SMALL, Buffers
-from scg.functions import INTO, known_bits_into
 from scg.inference import Spec
+from scg.into import INTO
 from scg.operation import Operation, Slot
 
 __all__ = ["Computing", "computing", "lookup"]

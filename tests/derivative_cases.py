@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import scg
-from scg.functions import bernoulli_log_prob, pick
+from scg.bit_log_prob import bernoulli_log_prob
+from scg.functions import pick
 
 __all__ = ["CASES", "EXCLUDED", "WRONG_IN_AUTOGRAD"]
 

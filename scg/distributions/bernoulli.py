@@ -9,9 +9,10 @@ import autograd.numpy as anp
 import numpy as np
 from numpy.typing import NDArray
 
+from scg.bit_log_prob import bernoulli_log_prob
 from scg.distributions import _parameters as p
 from scg.distributions.base import AbstractDistribution, no_reparameterisation
-from scg.functions import bernoulli_log_prob, keep, sigmoid, softplus
+from scg.functions import keep, sigmoid, softplus
 
 __all__ = ["Bernoulli"]
 
