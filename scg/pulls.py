@@ -87,6 +87,8 @@ def _elementwise(site: Site, slot: int) -> Pull | None:
     rules = ELEMENTWISE.get(operation.function)
     if rules is None or operation.kwargs or operation.positional is None:
         return None
+    if site.spec.dtype != site.specs[slot].dtype:
+        return None
     at = next(a for a, i in operation.positional if i == slot)
     rule = rules[at] if at < len(rules) else None
     if rule is None or len(operation.args) != len(rules):
