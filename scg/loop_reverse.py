@@ -77,7 +77,7 @@ class LoopReverse:
         first = self._shift(last)
         core = _Core(self, self.phases.core)
         if core.nodes:
-            first |= core.run(last)
+            first |= {k: g for k, (g, _) in core.run(last).items()}
         after = {node.index for node in self.phases.after}
         for node in reversed(self.body):
             core.leave(node)
@@ -161,21 +161,24 @@ class _Core:
         self.noted = _Noted(whole.steps)
         self.gathered: dict[int, Any] = {}
 
-    def run(self, last: Mapping[int, Any]) -> dict[int, Any]:
-        """Go through the steps backwards; return what arrives at the first carries."""
+    def run(self, last: Mapping[int, Any]) -> dict[int, tuple[Any, bool]]:
+        """Go through the steps backwards; return what arrives at the first carries.
+
+        Each adjoint comes with whether nobody else holds it.
+        """
         whole, here = self.whole, self.here
         seeds = self._seeds()
         reads = self._reads()
         now = list(whole.values)
         carries = {node.index: k for k, node in enumerate(whole.loop.carries)}
         followed = [node.index for node in whole.loop.following]
-        coming = {k: g for k, g in last.items() if self._follows(k)}
+        coming = {k: (g, False) for k, g in last.items() if self._follows(k)}
         done: list[Any] = []
         for t in range(whole.steps - 1, -1, -1):
             for i, value in reads:
                 now[i] = _at(value, t)
-            for k, g in coming.items():
-                self._put(followed[k], g, t, fresh=True)
+            for k, (g, own) in coming.items():
+                self._put(followed[k], g, t, fresh=own)
             for i, by_step in seeds:
                 here.add(i, by_step[t])
             coming = {}
@@ -185,7 +188,8 @@ class _Core:
                     continue
                 here.at[node.index] = None
                 if node.index in carries:
-                    coming[carries[node.index]] = g
+                    own = bool(here.own[node.index])
+                    coming[carries[node.index]] = g, own
                 else:
                     self._node(node, g, now, t)
                     done.append(g)
@@ -269,29 +273,37 @@ class _Core:
 
 
 class _Noted:
-    """The adjoints at some nodes, step by step; equal ones are noted once."""
+    """The adjoints at some nodes, step by step; equal ones are noted once.
+
+    `since` is the earliest step at which one noted with another arrived.
+    """
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
         self.made: dict[int, Any] = {}
         self.same: dict[int, int] = {}
+        self.since: dict[int, int] = {}
         self._last: tuple[int, Any] = (-1, None)
 
     def __contains__(self, index: int) -> bool:
         return index in self.made or index in self.same
 
     def __getitem__(self, index: int) -> Any:
-        return self.made[self.same.get(index, index)]
+        if index not in self.same:
+            return self.made[index]
+        whole, since = self.made[self.same[index]], self.since[index]
+        return self._parted(index) if whole[:since].any() else whole
 
     def note(self, index: int, g: Any, t: int) -> None:
         """Note the adjoint that arrived at a node at step t; steps come backwards."""
         other, before = self._last
         if g is before and self._may_be_same(index, other, t):
-            self.same[index] = other
+            self.same[index], self.since[index] = other, t
             return
         self._last = (self.same.get(index, index), g)
         if index in self.same:
-            self.made[index] = self.made[self.same.pop(index)].copy()
+            self.made[index] = self._parted(index)
+            del self.same[index]
             self._last = (index, g)
         if index not in self.made:
             # Where nothing arrives at a step, 0 does.
@@ -302,9 +314,15 @@ class _Noted:
         """Hold no array of the step that is over."""
         self._last = (-1, None)
 
+    def _parted(self, index: int) -> Any:
+        """Copy what arrived at a node together with another."""
+        copied = self.made[self.same[index]].copy()
+        copied[: self.since[index]] = 0
+        return copied
+
     def _may_be_same(self, index: int, other: int, t: int) -> bool:
         if index in self.same:
-            return self.same[index] == other
+            return self.same[index] == other and self.since[index] == t + 1
         return t == self.steps - 1 and index not in self.made
 
 
