@@ -5,7 +5,7 @@ Each mistake is an error here that says what was expected, what came and for whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ import numpy as np
 from scg.arrays import all_finite
 from scg.errors import InputError, unknown_name
 from scg.inference import describe
-from scg.node import Node
+from scg.node import Loop, Node
 from scg.program import Program
 from scg.roles import EnvironmentReset, EnvironmentStep
 
 __all__ = [
     "check_given",
+    "check_given_steps",
     "check_names",
     "check_support",
     "given_value",
@@ -92,18 +93,43 @@ def check_given(program: Program, given: Arrays) -> None:
 
 
 def given_value(node: Node, given: Any, shape: tuple[int, ...]) -> Any:
-    """Return the values that a sample is given; in a loop, of all steps."""
+    """Return the values that a sample is given; in a loop, of all steps.
+
+    A loop that can stop may be given the values of the steps up to where it stops.
+    """
     whole = np.asarray(given)
     try:
-        if node.loop is not None and whole.shape[:1] != shape[:1]:
-            raise ValueError  # noqa: TRY301 - the same error as for other axes
+        if node.loop is not None:
+            whole = _of_steps(node.loop, whole, shape[0])
         return np.broadcast_to(whole.astype(node.dtype), shape)
     except ValueError as error:
-        msg = (
-            f"given: expected values of node {node.name!r} of shape {shape} and dtype "
-            f"{node.dtype}, got shape {whole.shape} and dtype {whole.dtype}."
-        )
-        raise InputError(msg) from error
+        raise _misfit(node, given, shape) from error
+
+
+def _of_steps(loop: Loop, whole: Any, steps: int) -> Any:
+    """Cut values, or repeat the last, to a number of steps; see `check_given_steps`."""
+    if not whole.size or (loop.until is None and whole.shape[:1] != (steps,)):
+        raise ValueError
+    whole = np.atleast_1d(whole)
+    missing = steps - len(whole)
+    if missing <= 0:
+        return whole[:steps]
+    return np.concatenate([whole, np.repeat(whole[-1:], missing, axis=0)])
+
+
+def check_given_steps(given: Arrays, body: Iterable[Node], steps: int) -> None:
+    """Refuse values that end before a loop has stopped."""
+    for node in body:
+        if node.name in given and len(np.atleast_1d(given[node.name])) < steps:
+            raise _misfit(node, given[node.name], (steps, "rows", *node.event_shape))
+
+
+def _misfit(node: Node, given: Any, shape: tuple[Any, ...]) -> InputError:
+    whole = np.asarray(given)
+    return InputError(
+        f"given: expected values of node {node.name!r} of shape {shape} and dtype "
+        f"{node.dtype}, got shape {whole.shape} and dtype {whole.dtype}."
+    )
 
 
 def check_support(node: Node, distribution: Any, value: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from scg.buffers import SMALL, Buffers
 from scg.draws import Draws
+from scg.entries import check_given_steps
 from scg.node import Loop, Node
 from scg.phases import Phases
 from scg.plan import Plan
@@ -78,6 +79,7 @@ class LoopRun:
         core = _Core(self, starts[:split])
         carries = core.run()
         self._cut()
+        check_given_steps(self.draws.given, self.body, self.steps)
         self._at_once(self.phases.after)
         self._finish(carries)
         return carries, [np.moveaxis(values[n.index], 0, 1) for n in loop.outputs]
@@ -115,9 +117,15 @@ class LoopRun:
 
     def _cut(self) -> None:
         """Keep the steps that were made of what was there for all."""
-        values = self.trace.values
+        if self.steps == self.length:
+            return
+        trace = self.trace
         for node in self.body:
-            values[node.index] = _so_far(values[node.index], self.steps)
+            i = node.index
+            trace.values[i] = _so_far(trace.values[i], self.steps)
+            trace.shared.pop(i, None)
+            if i in trace.noise:
+                trace.noise[i] = trace.noise[i][: self.steps]
 
     def _finish(self, carries: list[Any]) -> None:
         trace, name = self.trace, self.loop.name
