@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,8 @@ def _vector(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
 
 
 def _flat(a: Any) -> Any:
-    return a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
+    # Not -1 for the rows: of an array without elements they are not known from it.
+    return a if a.ndim == 2 else a.reshape(prod(a.shape[:-1]), a.shape[-1])
 
 
 def _sum(call: Taken) -> Adjoint | None:
@@ -151,6 +153,9 @@ def _mean(call: Taken) -> Adjoint | None:
 
 
 def _reshape(call: Taken) -> Adjoint | None:
+    orders = [a for a in (*call.args, *call.kwargs.values()) if isinstance(a, str)]
+    if orders not in ([], ["C"]):
+        return None
     form = call.forms[0]
     return lambda g, y, args, _: g.reshape(with_rows(form, g))
 
@@ -189,11 +194,11 @@ def _scatter_rows(form: Form, dtype: np.dtype[Any]) -> Adjoint:
     """Add the rows of an adjoint to those of a table that were looked up."""
     size = form.event[0]
     if size <= _SMALL_TABLE:
-        one_hot = np.eye(size, dtype=dtype)
+        one_hot, width = np.eye(size, dtype=dtype), prod(form.event[1:])
 
         def product(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
             chosen = one_hot.take(args[1], axis=0)
-            return chosen.T.dot(g.reshape(len(g), -1)).reshape(form.event)
+            return chosen.T.dot(g.reshape(len(g), width)).reshape(form.event)
 
         return product
 
@@ -297,7 +302,9 @@ def slope_of_bits(logits: Any, bits: Any, out: Any, sign: Any) -> None:
     np.multiply(bits, 2, sign, casting="unsafe")
     np.subtract(sign, 1, sign)
     np.multiply(sign, logits, out)
-    np.exp(out, out)
+    # exp overflows to inf on purpose: sign / (1 + inf) is the right 0.
+    with np.errstate(over="ignore"):
+        np.exp(out, out)
     np.add(out, 1, out)
     np.divide(sign, out, out)
 
