@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from scg.arrays import all_finite
 from scg.functions import keep, log_sigmoid, sigmoid, softplus
 
 __all__ = ["ELEMENTWISE", "PASSED", "READS", "Rule"]
@@ -120,11 +121,11 @@ def _chosen(first_is_chosen: Any, here: int) -> Rule:
 
 
 def _where_true(out: Any, g: Any, y: Any, condition: Any, *_: Any) -> None:
-    np.multiply(g, np.asarray(condition, bool), out)
+    _kept(out, g, np.asarray(condition, bool))
 
 
 def _where_false(out: Any, g: Any, y: Any, condition: Any, *_: Any) -> None:
-    np.multiply(g, np.logical_not(condition), out)
+    _kept(out, g, np.logical_not(condition))
 
 
 def _sigmoid(out: Any, g: Any, y: Any, x: Any) -> None:
@@ -144,7 +145,15 @@ def _log_sigmoid(out: Any, g: Any, y: Any, x: Any) -> None:
 
 
 def _keep(out: Any, g: Any, y: Any, x: Any, mask: Any) -> None:
-    np.multiply(g, mask, out)
+    _kept(out, g, mask)
+
+
+def _kept(out: Any, g: Any, mask: Any) -> None:
+    if all_finite(g):
+        np.multiply(g, mask, out)
+    else:  # the product would be NaN where an infinite adjoint is not kept
+        out.fill(0)
+        np.copyto(out, g, where=mask)
 
 
 # What a rule reads besides g: -1 for y, else the number of an argument. A value that no
