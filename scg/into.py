@@ -47,10 +47,10 @@ def _log_sigmoid_into(out: Any, args: Any, buffers: Any) -> Any:
 
 
 def _softmax_into(out: Any, args: Any, buffers: Any) -> Any:
-    (x,) = args
-    np.subtract(x, finite_max(x, -1), out)
+    x, axis = args if len(args) == 2 else (*args, -1)
+    np.subtract(x, finite_max(x, axis), out)
     np.exp(out, out)
-    return np.divide(out, np.add.reduce(out, axis=-1, keepdims=True), out)
+    return np.divide(out, np.add.reduce(out, axis=axis, keepdims=True), out)
 
 
 INTO: Mapping[Any, Callable[[Any, Any, Any], Any]] = {

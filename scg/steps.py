@@ -116,7 +116,7 @@ def _into(operation: Operation, spec: Spec, specs: Sequence[Spec]) -> Into | Non
         return None
     if isinstance(function, np.ufunc) and function.nout == 1:
         return lambda out, args, _: function(*args, out=out)
-    if function in INTO:
+    if function in INTO and specs[0].dtype == spec.dtype:
         return INTO[function]
     if function is operator.matmul and _is_product_with_a_matrix(spec, specs):
         return _product
@@ -138,7 +138,8 @@ def _product(out: Any, args: Sequence[Any], _: Buffers) -> Any:
     a, b = args
     if a.ndim == 2:
         return a.dot(b, out)
-    a.reshape(-1, a.shape[-1]).dot(b, out.reshape(-1, b.shape[-1]))
+    flat = a.reshape(prod(a.shape[:-1]), a.shape[-1])
+    flat.dot(b, out.reshape(len(flat), b.shape[-1]))
     return out
 
 
