@@ -22,6 +22,10 @@ Key = tuple[Shape, Any]
 # Smaller arrays are as fast from the allocator, which keeps freed ones at hand.
 SMALL = 65_536
 
+# An array of a shape that so many sweeps have not seen taken is let go: the number of
+# rows, or of a loop's steps, may be another each time.
+_KEPT = 4
+
 # What `getrefcount` tells of an array that only the pool's table and a local name hold,
 # its own argument included.
 _UNUSED = 3
@@ -30,7 +34,7 @@ _UNUSED = 3
 class Buffers:
     """A pool of arrays by shape and dtype.
 
-    One thread at a time takes from it.
+    Threads may share one: each of its steps is a single operation on a list or dict.
 
     Examples
     --------
@@ -47,22 +51,27 @@ class Buffers:
     True
     """
 
-    __slots__ = ("_free", "_lent")
+    __slots__ = ("_free", "_lent", "_sweeps", "_taken")
 
     def __init__(self) -> None:
         self._free: dict[Key, list[Any]] = {}
         self._lent: dict[int, tuple[Key, Any]] = {}
+        self._sweeps = 0
+        self._taken: dict[Key, int] = {}
 
     def take(self, shape: Shape, dtype: np.dtype[Any]) -> Any:
         """Return an array of unknown contents."""
         key = (shape, dtype)
         free = self._free.get(key)
-        if free:
-            array = free.pop()
-        else:
+        try:  # even if there is one, another thread may take it
+            array = free.pop() if free else None
+        except IndexError:
+            array = None
+        if array is None:
             array = np.empty(shape, dtype)
             if array.nbytes < SMALL:
                 return array
+        self._taken[key] = self._sweeps
         self._lent[id(array)] = (key, array)
         return array
 
@@ -82,12 +91,21 @@ class Buffers:
         if entry is None or sys.getrefcount(array) > _UNUSED + 1:
             return
         del self._lent[id(array)]
-        self._free.setdefault(entry[0], []).append(array)
+        self._keep(entry[0], array)
 
     def sweep(self) -> None:
-        """Take back all arrays that nobody holds any more."""
+        """Take back what nobody holds any more; let go of what is not needed."""
         for number, (key, array) in list(self._lent.items()):
             # The entry, the name `array` and getrefcount's argument.
             unused = sys.getrefcount(array) <= _UNUSED
             if unused and self._lent.pop(number, None) is not None:
-                self._free.setdefault(key, []).append(array)
+                self._keep(key, array)
+        self._sweeps += 1
+        for key, last in list(self._taken.items()):
+            if self._sweeps - last > _KEPT:
+                self._taken.pop(key, None)
+                self._free.pop(key, None)
+
+    def _keep(self, key: Key, array: Any) -> None:
+        if key in self._taken:
+            self._free.setdefault(key, []).append(array)
