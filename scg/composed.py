@@ -1,11 +1,11 @@
 """NumPy functions written out in those that autograd differentiates rightly.
 
-autograd has no rule for some functions (``take``, ``flip``), has one for part of the
-arguments (``sort``, ``diagonal``), or has one that is wrong for some of them (``where``
-that broadcasts, ``repeat`` along a negative axis, ``tile`` with fewer repeats than
-axes). Each function here returns what NumPy's own returns and is made of functions
-whose rules are right, so it can be differentiated any number of times. `scg.autodiff`
-decides when they are used.
+autograd has no rule for some functions (``take``, ``flip``, ``positive``), has one for
+part of the arguments (``sort``, ``diagonal``), or has one that is wrong for some of
+them (``where`` that broadcasts, ``repeat`` along a negative axis, ``tile`` with fewer
+repeats than axes). Each function here returns what NumPy's own returns and is made of
+functions whose rules are right, so it can be differentiated any number of times.
+`scg.autodiff` decides when they are used.
 """
 
 from __future__ import annotations
@@ -164,6 +164,7 @@ COMPOSED: Mapping[Any, Callable[..., Any]] = {
     np.gradient: _gradient,
     np.linalg.svd: _svd,
     np.partition: _partition,
+    np.positive: lambda x: x,
     np.repeat: _repeat,
     np.rot90: _rot90,
     np.select: _select,
