@@ -17,7 +17,7 @@ from scg.plates import Plates
 from scg.pulls import Crossing
 from scg.roles import Call, Cost, Value
 
-__all__ = ["Repeat", "dying_places", "overwritten"]
+__all__ = ["Repeat", "dying_places", "overwritten", "shown_places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,19 @@ def dying_places(
     return {place: tuple(gone) for place, gone in found.items()}
 
 
+def shown_places(
+    order: Sequence[tuple[int, Node | Repeat]], sources: Mapping[int, Sequence[int]]
+) -> frozenset[int]:
+    """Return the places whose arrays other values may be, or be views of."""
+    found: set[int] = set()
+    for place, node in order:
+        if isinstance(node, Repeat):
+            found.add(node.source)
+        elif not _makes_an_array(node):
+            found.update(sources[place])
+    return frozenset(found)
+
+
 def overwritten(
     node: Node, sources: Sequence[int], gone: Collection[int]
 ) -> int | None:
@@ -63,7 +76,7 @@ def overwritten(
     sources : sequence of int
         The places of its inputs.
     gone : collection of int
-        The places that nobody reads afterwards.
+        The places that nobody reads afterwards, and that nothing else shows.
     """
     role = node.role
     if not isinstance(role, Call) or node.loop is not None:
@@ -93,13 +106,14 @@ def _may_go(node: Node | Repeat) -> bool:
 
 
 def _is_like(parent: Node, node: Node) -> bool:
-    """Tell whether two values have equal shapes, and the first is an array of its own.
+    """Tell whether a value is an array of its own, of the shape of another."""
+    return _makes_an_array(parent) and parent.spec == node.spec
 
-    What is neither a product nor elementwise may be a view of something else.
-    """
-    role = parent.role
+
+def _makes_an_array(node: Node) -> bool:
+    """Tell whether a value is elementwise or a product: others may be views."""
+    role = node.role
     if not isinstance(role, Call):
         return False
     function = role.operation.function
-    own = isinstance(function, np.ufunc) or role.operation.name == "matmul"
-    return own and parent.spec == node.spec
+    return isinstance(function, np.ufunc) or role.operation.name == "matmul"

@@ -20,7 +20,7 @@ from scg.bits import reads_drawn_bits, riding_scores
 from scg.buffers import Buffers
 from scg.fold import live_nodes
 from scg.influence import Edge
-from scg.lifetimes import Repeat, dying_places, overwritten
+from scg.lifetimes import Repeat, dying_places, overwritten, shown_places
 from scg.node import Node, Scan
 from scg.phases import backward_phases, forward_phases
 from scg.plates import SAMPLES, Plates
@@ -80,6 +80,7 @@ class Plan:
         for node in program.nodes:
             self._cross_all(node)
         self.dying = dying_places(self.order, self.sources, self.crossings)
+        self.shown = shown_places(self.order, self.sources)
         for node in program.nodes:
             self._bind(node)
         self.seeds = {i: self._seeded(i) for i in program.scored}
@@ -164,7 +165,7 @@ class Plan:
         """Bind what computes a call, maybe over a value that it is the last to read."""
         role = node.role
         if isinstance(role, Call):
-            gone = self.dying.get(node.index, ())
+            gone = set(self.dying.get(node.index, ())) - self.shown
             over = overwritten(node, self.sources[node.index], gone)
             specs = [p.spec for p in node.inputs]
             self.compute[node.index] = computing(
