@@ -137,7 +137,10 @@ class Compiled:
 
 
 def compile(
-    graph: Graph, estimators: Mapping[str, AbstractEstimator] | None = None
+    graph: Graph,
+    estimators: Mapping[str, AbstractEstimator] | None = None,
+    *,
+    kernels: bool = True,
 ) -> Compiled:
     """Check a graph with its estimators and return `estimate_gradient`, bound to both.
 
@@ -146,6 +149,10 @@ def compile(
     graph : Graph
     estimators : dict of str to AbstractEstimator
         By the name of the stochastic node; those not named get ``ScoreFunction()``.
+    kernels : bool
+        False goes by the derivative rules of autograd and the families' own methods
+        throughout, to compare with: slower, and equal but for rounding and for what is
+        drawn.
 
     Returns
     -------
@@ -164,7 +171,7 @@ def compile(
     >>> round(step({"theta": 0.0}, rng=np.random.default_rng(0)).cost, 12)
     0.2525
     """
-    return Compiled(schedule(graph.store, estimators))
+    return Compiled(schedule(graph.store, estimators, kernels=kernels))
 
 
 def estimate_gradient(  # noqa: PLR0913 - what a run depends on, by keyword
