@@ -83,6 +83,7 @@ class LoopReverse:
             core.leave(node)
             if node.index in after:
                 self._back(node)
+        first |= self._first(after)
         yield from self._left(first)
 
     def _back(self, node: Node) -> None:
@@ -103,9 +104,10 @@ class LoopReverse:
         Returns what arrives at the first step, by position.
         """
         core = {node.index for node in self.phases.core}
+        after = {node.index for node in self.phases.after}
         first: dict[int, Any] = {}
         for k, head in enumerate(self.loop.carries):
-            if head.index in core:
+            if head.index in core | after:
                 continue
             following = self.loop.following[k]
             arrived = None
@@ -121,6 +123,14 @@ class LoopReverse:
             if moved is not None:
                 self.adjoints.add(following.index, folded(moved), fresh=True)
         return first
+
+    def _first(self, after: set[int]) -> dict[int, Any]:
+        """Return what arrives at the first of carries that go on to no step before."""
+        return {
+            k: _by_step(self.adjoints.take(head.index), self.steps)[0]
+            for k, head in enumerate(self.loop.carries)
+            if head.index in after and self.adjoints.has(head.index)
+        }
 
     def _left(self, first: Mapping[int, Any]) -> Iterator[tuple[int, Any]]:
         """Return what arrived at the loop's heads."""
