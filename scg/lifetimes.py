@@ -43,7 +43,7 @@ def dying_places(
         if not isinstance(node, Repeat) and not isinstance(
             node.role, Call | Cost | Value
         ):
-            kept.update(read)
+            kept.update(read, (parent.index for parent in node.inputs))
     found: dict[int, list[int]] = {}
     for place, node in order:
         if place in last and place not in kept and _may_go(node):
