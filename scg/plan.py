@@ -87,6 +87,7 @@ class Plan:
         self.back = [(place, n) for place, n in reversed(self.order) if self._leads(n)]
         self.kinds, self.kind = self._kinds()
         self.fills: Any = None  # of `scg.forward`, which binds them when it first runs
+        self.block_dtype = program.store.float_dtype("random numbers")
         self.draws = {
             i: kernel
             for i, estimator in program.estimators.items()
@@ -95,7 +96,6 @@ class Plan:
         }
         self.riding = self._riding()
         self.block, self.block_size = self._cut_block()
-        self.block_dtype = program.store.float_dtype("random numbers")
         self.buffers = Buffers()
         self.spares: list[np.random.Generator] = []
         self.recorded = program.observed | self._needed()
@@ -229,6 +229,8 @@ class Plan:
         """Return the kernel of a stochastic node, where it may have one."""
         role, inputs = self.program.nodes[index].role, self.program.nodes[index].inputs
         assert isinstance(role, Draw)
+        if any(p.dtype != self.block_dtype for p in inputs):
+            return None
         return site_kernel(role.distribution, role.names, [p.spec for p in inputs])
 
     def _riding(self) -> dict[int, Node]:
