@@ -137,8 +137,8 @@ class AsGraph:
 
     np = np
 
-    def __init__(self, *, pick=False, values=False):
-        self.graph = scg.Graph()
+    def __init__(self, *, pick=False, values=False, dtype=np.float64):
+        self.graph = scg.Graph(dtype=dtype)
         self.values, self.drawn, self.params = values, [], {}
         self.pathwise, self.count = [], 0
         self.x = self.graph.input("x")
