@@ -184,6 +184,8 @@ class _Core:
                     whole.steps = t + 1
                     break
         self._hand_over(alive)
+        # What computes the nodes knows this object, which would wait for the collector.
+        self.todo.clear()
         return carries
 
     def _is_needed(self) -> bool:
