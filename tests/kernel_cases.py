@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 import scg
+from scg.bit_log_prob import bernoulli_log_prob
 from scg.buffers import Buffers
-from scg.functions import bernoulli_log_prob, keep, pick
+from scg.functions import keep, pick
 from scg.pulls import Site, pull_of
 
 __all__ = ["CASES", "Bound", "Dirty", "Leaf"]
@@ -236,7 +237,6 @@ LIKELIHOODS: dict[str, Case] = {
     "bits, of a param": (bernoulli_log_prob, [Leaf((3,), False, -3.0), BITS]),
     "bits, of a scalar": (bernoulli_log_prob, [SCALAR, BITS]),
     "bits, of a column": (bernoulli_log_prob, [COLUMN, BITS]),
-    "bits, others": (bernoulli_log_prob, [LOGITS, Leaf(whole=4)]),
     "bits, all ones": (lambda h: bernoulli_log_prob(h, 1.0), [LOGITS]),
 }
 

@@ -8,7 +8,8 @@ from kernel_cases import CASES, Bound, Dirty, Leaf, frozen
 
 import scg
 from scg import kernels, linear_kernels, steps
-from scg.functions import INTO, bernoulli_log_prob
+from scg.bit_log_prob import bernoulli_log_prob
+from scg.into import INTO
 from scg.kernels import ELEMENTWISE
 from scg.linear_kernels import MAKERS
 
@@ -293,3 +294,11 @@ def test_what_is_left_aside_may_have_an_infinite_adjoint():
         g = np.where(bound.cross(bound.slots()[0]) == 0, np.inf, 1.0)
         found = bound.cross(bound.slots()[0], g=frozen(g))
         assert sorted(set(found.ravel())) == [0.0, 1.0]
+
+
+def test_what_is_no_bit_has_no_derivative_where_nobody_asks_for_one():
+    bound = Bound((bernoulli_log_prob, [Leaf(low=-3.0), Leaf(whole=4)]))
+    finite = np.isfinite(bound.value)
+    assert 0 < finite.sum() < finite.size
+    assert_is_the_rule(bound, g=frozen(bound.adjoint * finite))
+    assert not bound.cross(0, g=frozen(bound.adjoint * finite))[~finite].any()

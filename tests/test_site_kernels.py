@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import scg
+from scg.bit_log_prob import bernoulli_log_prob
 from scg.buffers import Buffers
 from scg.distributions import Bernoulli, Categorical
-from scg.functions import bernoulli_log_prob
 from scg.inference import Spec
 from scg.site_kernels import AbstractSiteKernel, site_kernel
 

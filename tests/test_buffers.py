@@ -1,0 +1,328 @@
+"""What anybody holds is never written over; what nobody holds is used again."""
+
+import gc
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from pooled import pooled
+from random_scans import RandomScan
+
+import scg
+from scg.buffers import SMALL, Buffers
+
+RNG = np.random.default_rng
+LARGE = (100, 200)
+DTYPE = np.dtype(float)
+
+
+def where(array):
+    return array.ctypes.data
+
+
+# The pool
+
+
+def test_an_array_is_free_only_once_no_view_of_it_is_held():
+    pool = Buffers()
+    array = pool.take(LARGE, DTYPE)
+    views = [
+        array[1:],
+        array.T,
+        array.reshape(-1)[::2],
+        np.broadcast_to(array, (2, *LARGE)),
+    ]
+    at = where(array)
+    del array
+    while views:
+        pool.sweep()
+        taken = pool.take(LARGE, DTYPE)
+        assert where(taken) != at
+        views.pop()
+    pool.sweep()
+    assert at in {where(pool.take(LARGE, DTYPE)) for _ in range(2)} | {where(taken)}
+
+
+def test_what_is_given_back_while_it_is_held_is_not_handed_out():
+    pool = Buffers()
+    array = pool.take(LARGE, DTYPE)
+    held = [array]
+    pool.give(array)
+    assert where(pool.take(LARGE, DTYPE)) != where(held[0])
+    held.clear()
+    at = where(array)
+    pool.give(array)
+    del array
+    assert where(pool.take(LARGE, DTYPE)) == at
+
+
+def test_arrays_are_told_apart_by_shape_and_dtype():
+    pool = Buffers()
+    for shape, dtype in (
+        (LARGE, "f8"),
+        ((200, 100), "f8"),
+        (LARGE, "f4"),
+        (LARGE, "?"),
+    ):
+        array = pool.take(shape, np.dtype(dtype))
+        assert (array.shape, array.dtype) == (shape, dtype)
+        pool.give(array)
+    small = pool.take((3,), DTYPE)
+    assert pool.like(small).shape == (3,)
+    pool.give(small)
+    pool.give(np.empty(LARGE))  # not from here
+
+
+def test_shapes_that_are_not_asked_for_any_more_are_let_go():
+    pool = Buffers()
+    tracemalloc.start()
+    try:
+        sizes = []
+        for n in range(1000, 1040):
+            pool.take((n, 100), DTYPE)
+            pool.sweep()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert max(sizes) < 12 * 1040 * 100 * 8
+    again = [pool.take((1039, 100), DTYPE) for _ in range(2)]
+    assert where(again[0]) != where(again[1])
+
+
+def test_a_shape_that_is_asked_for_at_every_step_is_kept():
+    pool = Buffers()
+    places = set()
+    for n in range(30):
+        places.add(where(pool.take(LARGE, DTYPE)))
+        held = pool.take((1000 + n, 100), DTYPE)
+        pool.sweep()
+        del held
+    assert len(places) <= 2
+
+
+# Runs
+
+
+def model(width=100):
+    """A network that draws bits from a wide layer, and a loop over its output."""
+    graph = scg.Graph()
+    x = graph.input("x", shape=(width,))
+    W = graph.param("W", np.zeros((width, width)))
+    h = graph.rename("h", np.tanh(x @ W))
+    b = graph.sample("b", scg.Bernoulli(logits=h * graph.param("s", np.ones(width))))
+
+    def step(carry):
+        carry = np.tanh(carry @ W + b)
+        graph.cost("inside", np.mean(carry**2, axis=-1))
+        return carry
+
+    last, _ = graph.scan(step, h, length=3)
+    graph.cost("loss", np.mean((b - scg.sigmoid(last)) ** 2, axis=-1))
+    params = {"W": RNG(0).normal(size=(width, width)) * 0.1, "s": np.ones(width)}
+    return scg.compile(graph), params, {"x": RNG(1).normal(size=(150, width))}
+
+
+def arrays(value):
+    """List the arrays that an estimate is made of."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from arrays(part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from arrays(part)
+
+
+def parts(estimate):
+    trace = estimate.trace
+    inside = [trace.values, trace.noise, trace.shared, trace.last_carries]
+    return list(arrays([estimate.gradient, estimate.state, *inside]))
+
+
+def test_nothing_that_is_held_is_written_over():
+    step, params, inputs = model()
+    rng = RNG(0)
+    held, views = [], []
+    for i in range(5):
+        estimate = step(params, inputs, rng=rng)
+        held += [(a, a.copy()) for a in parts(estimate)]
+        shown = [estimate.trace["h"][::2, 3:], estimate.gradient["W"].T]
+        views += [(a, a.copy()) for a in shown]
+        if i == 2:
+            held = []  # only views are left
+        del estimate, shown
+    for array, copy in (*held, *views):
+        np.testing.assert_array_equal(array, copy)
+
+
+@pytest.mark.parametrize("until", [False, True])
+def test_nothing_of_a_random_loop_is_written_over(until):
+    with pooled():
+        for seed in range(15):
+            scan = RandomScan(seed, until=until)
+            step = scg.compile(scan.graph, scan.estimators)
+            first = step(scan.params, scan.inputs, rng=RNG(0))
+            copies = [a.copy() for a in parts(first)]
+            given = [a.copy() for a in arrays([scan.params, scan.inputs])]
+            step(scan.params, scan.inputs, rng=RNG(1))
+            again = step(scan.params, scan.inputs, rng=RNG(0))
+            for one, two, three in zip(parts(first), copies, parts(again), strict=True):
+                np.testing.assert_array_equal(one, two)
+                np.testing.assert_array_equal(one, three)
+            for one, two in zip(arrays([scan.params, scan.inputs]), given, strict=True):
+                np.testing.assert_array_equal(one, two)
+
+
+def test_the_check_sees_an_array_that_is_written_over():
+    step, params, inputs = model()
+    held = step(params, inputs, rng=RNG(0))
+    at, copy = id(held.trace["h"]), held.trace["h"].copy()
+    pool = step.program.plan.buffers
+    key, array = pool._lent.pop(at)
+    pool._free.setdefault(key, []).append(array)  # as if nobody held it
+    del array
+    step(params, {"x": 2 * inputs["x"]}, rng=RNG(1))
+    assert not np.array_equal(held.trace["h"], copy)
+
+
+def test_a_trace_that_is_read_after_other_runs_gives_the_same_gradient():
+    step, params, inputs = model()
+    trace = step.forward(params, inputs, rng=RNG(0))
+    expected = step(params, inputs, rng=RNG(0))
+    for seed in range(3):
+        step(params, inputs, rng=RNG(seed))
+    np.testing.assert_array_equal(trace["b"], expected.trace["b"])
+    replayed = step(params, inputs, rng=RNG(5), given={"b": trace["b"]})
+    for name, value in expected.gradient.items():
+        np.testing.assert_allclose(replayed.gradient[name], value, atol=1e-12)
+
+
+def test_state_of_runs_in_flight_is_each_runs_own():
+    graph = scg.Graph()
+    t = graph.param("t", np.zeros(100))
+    b = graph.sample("b", scg.Bernoulli(logits=t))
+    graph.cost("loss", np.sum(b, axis=-1))
+    baseline = scg.MovingAverage()
+    step = scg.compile(graph, {"b": scg.ScoreFunction(baseline=baseline)})
+    params = {"t": np.zeros(100)}
+    first = step(params, rng=RNG(0), rows=200)
+    second = step(params, rng=RNG(1), rows=200, state=first.state)
+    other = step(params, rng=RNG(1), rows=200, state=dict(first.state))
+    third = step(params, rng=RNG(2), rows=200, state=second.state)
+    np.testing.assert_array_equal(second.gradient["t"], other.gradient["t"])
+    assert [float(s.state["b/weight"]) for s in (first, second, third)] == sorted(
+        float(s.state["b/weight"]) for s in (first, second, third)
+    )
+
+
+# Memory
+
+
+def growth(keeps):
+    """Return how many bytes each step adds, and the largest block of the last one."""
+    step, params, inputs = model()
+    rng, held = RNG(0), []
+    for _ in range(6):
+        held = keeps(held, step(params, inputs, rng=rng))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(5):
+            held = keeps(held, step(params, inputs, rng=rng))
+        grown = (tracemalloc.get_traced_memory()[0] - before) / 5
+        largest = max((t.size for t in tracemalloc.take_snapshot().traces), default=0)
+    finally:
+        tracemalloc.stop()
+    return grown, largest
+
+
+def test_a_step_uses_the_arrays_of_the_one_before():
+    grown, largest = growth(lambda held, estimate: [estimate])
+    assert grown < 16_000
+    assert largest < 80_000
+
+
+def test_memory_grows_where_every_estimate_is_held():
+    grown, largest = growth(lambda held, estimate: [*held, estimate])
+    assert grown > 1_000_000
+    assert largest > 80_000
+
+
+def kept(counts):
+    """Return how many arrays the pool keeps after runs of so many rows each."""
+    with pooled():
+        step, params, inputs = model(4)
+        for n in counts:
+            step(params, {"x": inputs["x"][:n]}, rng=RNG(0))
+    pool = step.program.plan.buffers
+    return len(pool._lent) + sum(map(len, pool._free.values()))
+
+
+def test_rows_that_change_from_step_to_step_do_not_fill_the_memory():
+    assert kept(range(10, 60)) < 8 * kept([10] * 50)
+
+
+# Threads
+
+
+def in_threads(run, count=2):
+    """Call a function of its number in several threads, and raise what they raise."""
+    failed = []
+
+    def work(i):
+        try:
+            run(i)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def test_two_threads_with_one_model_get_what_each_would_alone():
+    step, params, inputs = model(60)
+    halves = [{"x": inputs["x"][:, :60] * (1 + i)} for i in range(2)]
+    alone = [step(params, halves[i], rng=RNG(i)) for i in range(2)]
+
+    def run(i):
+        for _ in range(10):
+            found = step(params, halves[i], rng=RNG(i))
+            assert found.cost == alone[i].cost
+            for name, value in alone[i].gradient.items():
+                np.testing.assert_array_equal(found.gradient[name], value)
+
+    in_threads(run)
+
+
+def test_threads_may_take_from_one_pool():
+    pool = Buffers()
+
+    def run(i):
+        for n in range(3000):
+            array = pool.take(LARGE, DTYPE)
+            array[0, :3] = (i, n, 0)
+            other = pool.take(LARGE, DTYPE)
+            assert array[0, :3].tolist() == [i, n, 0]
+            if n % 3:
+                pool.give(array)
+            if n % 100 == 0:
+                pool.sweep()
+            del array, other
+
+    in_threads(run, 3)
+
+
+def test_small_arrays_are_left_to_numpy():
+    pool = Buffers()
+    pool.take((SMALL // 8 - 1,), DTYPE)
+    assert not pool._lent
+    pool.take((SMALL // 8,), DTYPE)
+    assert len(pool._lent) == 1
