@@ -22,12 +22,14 @@ from scg.plates import SAMPLES
 from scg.roles import Draw
 from scg.streams import Streams
 from scg.trace import Trace
+from scg.views import some
 
 __all__ = ["Draws", "refusal"]
 
 # More uniform numbers than this are not drawn ahead of a loop.
 _AHEAD = 4_000_000
 
+# (parameters, number of the step in its span) -> value
 OneStep = Callable[[Sequence[Any], int], Any]
 
 
@@ -48,6 +50,8 @@ class Draws:
         self.given = given
         self.buffers = buffers
         self.streams = Streams(seed, plan.spare())
+        self.going: dict[int, np.random.Generator] = {}
+        self.wholes: dict[int, Any] = {}
         self.block = self._block()
 
     def close(self) -> None:
@@ -59,7 +63,8 @@ class Draws:
         shape = (count, *node.event_shape)
         if node.name in self.given:
             self._weigh(node, None)
-            return self._given(node, parameters, shape)
+            value = given_value(node, self.given[node.name], shape)
+            return self._given(node, parameters, value)
         if node.index in self.plan.draws:
             self._weigh(node, None)
             noise = self._uniform(self.streams.at(node.index), shape)
@@ -67,53 +72,67 @@ class Draws:
         return self._by_estimator(node, parameters, shape)
 
     def all_steps(
-        self, node: Node, parameters: Sequence[Any], steps: int, count: int
+        self, node: Node, parameters: Sequence[Any], span: range, count: int
     ) -> Any:
-        """Draw a node of a loop for all steps, time folded into the rows."""
-        shape = (steps, count, *node.event_shape)
+        """Draw a node of a loop for all steps of a span, time folded into the rows."""
+        steps, is_whole = len(span), len(span) == _length(node)
         flat = (steps * count, *node.event_shape)
         if node.name in self.given:
-            return self._given(node, parameters, shape).reshape(flat)
-        stream = self.streams.at(node.index)
+            value = some(self._whole(node, count), span).reshape(flat)
+            return self._given(node, parameters, value)
+        at = self.streams.at if is_whole else self._going
+        stream = at(node.index)
         if node.index in self.plan.draws:
-            return self._by_kernel(node, parameters, self._uniform(stream, flat))
+            noise = self._uniform(stream, flat)
+            return self._by_kernel(node, parameters, noise, share=is_whole)
         distribution = _distribution(node, parameters)
         distribution.validate(node.name)
         estimator = self.program.estimators[node.index]
         drawn = estimator.draw(distribution, flat, stream)
         if drawn.noise is not None:
-            self.trace.noise[node.index] = list(
+            self.trace.noise.setdefault(node.index, []).extend(
                 drawn.noise.reshape(steps, count, *drawn.noise.shape[1:])
             )
         return drawn.value
 
-    def by_step(self, node: Node, steps: int, count: int) -> OneStep:
-        """Return what draws a node of a loop at one step after the other."""
+    def by_step(self, node: Node, span: range, count: int) -> OneStep:
+        """Return what draws a node of a loop at one step of a span after the other."""
         shape = (count, *node.event_shape)
         if node.name in self.given:
-            whole = given_value(node, self.given[node.name], (steps, *shape))
+            here = some(self._whole(node, count), span)
             return lambda parameters, t: check_support(
-                node, _distribution(node, parameters), whole[t]
+                node, _distribution(node, parameters), here[t]
             )
-        stream = self.streams.own(node.index)
+        stream = self._going(node.index)
         if node.index not in self.plan.draws:
             return lambda parameters, t: self._one_step(node, parameters, shape, stream)
-        if steps * prod(shape) > _AHEAD:
+        if len(span) * prod(shape) > _AHEAD:
             return lambda parameters, t: self._by_kernel(
                 node, parameters, self._uniform(stream, shape), share=False
             )
-        noise = self._uniform(stream, (steps, *shape))
+        noise = self._uniform(stream, (len(span), *shape))
         return lambda parameters, t: self._by_kernel(
             node, parameters, noise[t], share=False
         )
 
-    def _given(
-        self, node: Node, parameters: Sequence[Any], shape: tuple[int, ...]
-    ) -> Any:
+    def _going(self, index: int) -> np.random.Generator:
+        """Return a node's stream where the span before has left it."""
+        if index not in self.going:
+            self.going[index] = self.streams.own(index)
+        return self.going[index]
+
+    def _whole(self, node: Node, count: int) -> Any:
+        """Return the values that a sample in a loop is given, of all steps."""
+        if node.index not in self.wholes:
+            shape = (_length(node), count, *node.event_shape)
+            given = given_value(node, self.given[node.name], shape)
+            self.wholes[node.index] = given
+        return self.wholes[node.index]
+
+    def _given(self, node: Node, parameters: Sequence[Any], value: Any) -> Any:
         """Return the values that a sample is given, which have to be ones it takes."""
         distribution = _distribution(node, parameters)
         distribution.validate(node.name)
-        value = given_value(node, self.given[node.name], shape)
         return check_support(node, distribution, value)
 
     def _one_step(
@@ -178,6 +197,13 @@ def refusal(node: Node, parameters: Sequence[Any]) -> DistributionError:
     return DistributionError(
         f"node {node.name!r}: expected parameters in range, got {parameters[0]}."
     )
+
+
+def _length(node: Node) -> int:
+    """Return the number of steps of a node's loop."""
+    assert node.loop is not None
+    assert node.loop.length is not None
+    return node.loop.length
 
 
 def _distribution(node: Node, parameters: Sequence[Any]) -> Any:

@@ -267,7 +267,7 @@ class Graph:
         """
         return rename(self.store, name, node)
 
-    def scan(
+    def scan(  # noqa: PLR0913 - the contract of ``jax.lax.scan``, and two options
         self,
         step: Callable[..., Any],
         init: Any,
@@ -275,6 +275,7 @@ class Graph:
         length: int | None = None,
         *,
         until: str | None = None,
+        keep_every: int | None = None,
         name: str = "scan",
     ) -> tuple[Any, Any]:
         """Repeat `step` over time; the contract of ``jax.lax.scan``.
@@ -333,7 +334,7 @@ class Graph:
         >>> total.shape, sums.shape
         ((rows, 3), (rows, 10, 3))
         """
-        return scan(self.store, step, init, xs, length, name, until)
+        return scan(self.store, step, init, xs, length, name, until, keep_every)
 
     def init(self, rng: np.random.Generator) -> dict[str, Any]:
         """Make the params: a plain dict of arrays.

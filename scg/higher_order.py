@@ -28,6 +28,7 @@ from scg.errors import EstimatorError
 from scg.estimators import AbstractEstimator
 from scg.graph import Graph
 from scg.live import Live
+from scg.phases import check_all_kept
 from scg.plan import plan_of
 from scg.program import Program, schedule
 from scg.trace import Trace
@@ -81,8 +82,8 @@ def surrogate_loss(
     ------
     EstimatorError
         When an estimator has no form for every order (a critic, standardised
-        advantages, one of your own that does not say so), or the run was made with
-        other estimators, or lean.
+        advantages, one of your own that does not say so), the run was made with other
+        estimators, or lean, or a scan has `keep_every`.
 
     References
     ----------
@@ -107,6 +108,7 @@ def surrogate_loss(
     [0.021391, 0.008127]
     """
     program = schedule(graph.store, estimators)
+    check_all_kept(program, "surrogate_loss")
     _check_orders(program)
     _check_run(program, trace)
     baselines = _baselines(program, trace, state or {})

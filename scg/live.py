@@ -134,7 +134,7 @@ class Live:
     def _rows(self, node: Node, recorded: Any) -> int:
         """Return how many rows a node has, with time folded into them if it is."""
         count = self.trace.layout.count(self.program.plates[node.index])
-        return count * recorded.steps if isinstance(recorded, Flat) else count
+        return count * len(recorded.span) if isinstance(recorded, Flat) else count
 
     def _noise(self, node: Node) -> Any:
         return self.trace.noise.get(node.index)
@@ -166,7 +166,7 @@ class Live:
         """Compute a body whose steps do not pass gradient on, time in the rows."""
         steps = self.trace.steps[loop.name]
         whole = self.program.bodies[loop.name]
-        recorded = Flat(self.trace.values, whole, steps)
+        recorded = Flat(self.trace.values, whole, range(steps))
         live: Values = ChainMap({}, self.values)
         for node in body:
             if node.index in heads:

@@ -1,10 +1,7 @@
-"""The reverse pass through one time loop.
+"""The reverse pass through one time loop, span by span, the last one first.
 
-What no later step depends on is taken back for all steps at once, time folded into the
-rows; back-propagation through time runs over the core that is left, node by node and
-step by step. Of an edge that leads out of the core only the adjoints at its upper end
-are noted, and it is crossed once, for all steps: a weight used at every step gets one
-product of matrices.
+Where all of the loop was kept it is one span. Else each is computed again from the
+carries it began with, taken back, and forgotten.
 """
 
 from __future__ import annotations
@@ -15,17 +12,15 @@ from typing import Any
 import numpy as np
 
 from scg.adjoints import Adjoints
-from scg.autodiff import trace_vjp, unbroadcast
-from scg.node import Loop, Node
-from scg.phases import Phases
+from scg.loop_run import run_again
+from scg.node import Loop
 from scg.plan import plan_of
 from scg.program import Program
-from scg.pulls import Crossing
-from scg.roles import Draw
+from scg.span_reverse import SpanReverse
 from scg.trace import Trace
-from scg.views import Flat, folded
+from scg.views import folded, spans
 
-__all__ = ["LoopReverse", "pathwise"]
+__all__ = ["LoopReverse"]
 
 
 class LoopReverse:
@@ -48,9 +43,8 @@ class LoopReverse:
         self.adjoints = adjoints
         self.loop = loop
         self.body = program.bodies[loop.name]
-        self.steps = trace.steps[loop.name]
-        self.flat = Flat(values, self.body, self.steps)
-        self.phases: Phases = plan_of(program).backward[loop.name]
+        self.spans = spans(loop, trace.steps[loop.name])
+        self.left: dict[int, Any] = {}
 
     def run(self, last: Mapping[int, Any]) -> Iterator[tuple[int, Any]]:
         """Go backwards through all steps.
@@ -66,312 +60,68 @@ class LoopReverse:
             The number of one of the scan's inputs, and the adjoint that leaves there,
             on the rows of the loop.
         """
-        at = self.adjoints.at
-        arrived = [n.index for n in self.body if at[n.index] is not None]
+        adjoints = self.adjoints
+        arrived = [
+            (n.index, adjoints.take(n.index), bool(adjoints.own[n.index]))
+            for n in self.body
+            if adjoints.has(n.index)
+        ]
         if not arrived and not last:
             return
-        for i in arrived:
-            at[i] = folded(at[i])
-        for node in reversed(self.phases.before):
-            self._back(node)
-        first = self._shift(last)
-        core = _Core(self, self.phases.core)
-        if core.nodes:
-            first |= {k: g for k, (g, _) in core.run(last).items()}
-        after = {node.index for node in self.phases.after}
-        for node in reversed(self.body):
-            core.leave(node)
-            if node.index in after:
-                self._back(node)
-        first |= self._first(after)
-        yield from self._left(first)
+        carries = last
+        for number, span in reversed(list(enumerate(self.spans))):
+            for i, g, own in arrived:
+                adjoints.add(i, folded(g[span.start : span.stop]), fresh=own)
+            carries = self._back(number, span, carries)
+            self._collect(span)
+        yield from carries.items()
+        yield from self._heads()
 
-    def _back(self, node: Node) -> None:
-        """Take a node's adjoint to its inputs, for all steps at once."""
-        if isinstance(node.role, Draw):
-            if self.adjoints.has(node.index):
-                g = self.adjoints.take(node.index)
-                noise = self.flat.noise(self.trace, node)
-                back = pathwise(self.program, node, g, self.flat, noise)
-                for place, g in back:
-                    self.adjoints.add(place, g)
+    def _back(
+        self, number: int, span: range, last: Mapping[int, Any]
+    ) -> Mapping[int, Any]:
+        """Take adjoints back through one span."""
+        program, loop = self.program, self.loop
+        if loop.keep_every is None:
+            values: Sequence[Any] = self.values
         else:
-            self.adjoints.cross(node.index, self.flat)
+            self.adjoints.buffers.sweep()
+            values = run_again(plan_of(program), self.trace, loop, number)
+        this = SpanReverse(program, self.trace, values, self.adjoints, loop, span)
+        return this.run(last)
 
-    def _shift(self, last: Mapping[int, Any]) -> dict[int, Any]:
-        """Hand adjoints of carries outside of the core on to the step before.
-
-        Returns what arrives at the first step, by position.
-        """
-        core = {node.index for node in self.phases.core}
-        after = {node.index for node in self.phases.after}
-        first: dict[int, Any] = {}
-        for k, head in enumerate(self.loop.carries):
-            if head.index in core | after:
-                continue
-            following = self.loop.following[k]
-            arrived = None
+    def _collect(self, span: range) -> None:
+        """Take up what arrived at the heads that a span's steps read."""
+        for head in self.loop.slices:
             if self.adjoints.has(head.index):
-                g = self.adjoints.take(head.index)
-                arrived = g.reshape(self.steps, -1, *g.shape[1:])
-                first[k] = arrived[0]
-            # What the core follows, it takes up itself.
-            end = None if following.index in core else last.get(k)
-            if following.index not in self.program.flow.carrying:
-                continue
-            moved = _moved(arrived, end, self.steps)
-            if moved is not None:
-                self.adjoints.add(following.index, folded(moved), fresh=True)
-        return first
+                g = _by_step(self.adjoints.take(head.index), span)
+                self._put(head.index, g, span)
+        for head in self.loop.captured.values():
+            if self.adjoints.has(head.index):
+                g = _by_step(self.adjoints.take(head.index), span).sum(axis=0)
+                self.left[head.index] = self.left.get(head.index, 0) + g
 
-    def _first(self, after: set[int]) -> dict[int, Any]:
-        """Return what arrives at the first of carries that go on to no step before."""
-        return {
-            k: _by_step(self.adjoints.take(head.index), self.steps)[0]
-            for k, head in enumerate(self.loop.carries)
-            if head.index in after and self.adjoints.has(head.index)
-        }
+    def _put(self, index: int, g: Any, span: range) -> None:
+        """Note the adjoints of scanned values; 0 at steps that nothing arrives at."""
+        length = self.loop.length or 0
+        if len(span) == length:
+            self.left[index] = g
+            return
+        if index not in self.left:
+            self.left[index] = np.zeros((length, *g.shape[1:]), g.dtype)
+        self.left[index][span.start : span.stop] = g
 
-    def _left(self, first: Mapping[int, Any]) -> Iterator[tuple[int, Any]]:
+    def _heads(self) -> Iterator[tuple[int, Any]]:
         """Return what arrived at the loop's heads."""
-        loop, number = self.loop, len(self.loop.carries)
-        yield from first.items()
-        for head in loop.slices:
-            if self.adjoints.has(head.index):
-                g = _by_step(self.adjoints.take(head.index), self.steps)
-                missing = (loop.length or 0) - self.steps
-                if missing:  # zeros for the steps that the loop did not come to
-                    g = np.pad(g, [(0, missing), *[(0, 0)] * (g.ndim - 1)])
-                yield number, np.moveaxis(g, 0, 1)
-            number += 1
-        for head in loop.captured.values():
-            if self.adjoints.has(head.index):
-                g = _by_step(self.adjoints.take(head.index), self.steps)
-                yield number, g.sum(axis=0)
-            number += 1
+        loop, left = self.loop, self.left
+        for number, head in enumerate(loop.slices, len(loop.carries)):
+            if head.index in left:
+                yield number, np.moveaxis(left[head.index], 0, 1)
+        start = len(loop.carries) + len(loop.slices)
+        for number, head in enumerate(loop.captured.values(), start):
+            if head.index in left:
+                yield number, left[head.index]
 
 
-class _Core:
-    """The nodes through which adjoints go on to earlier steps."""
-
-    def __init__(self, whole: LoopReverse, nodes: Sequence[Node]) -> None:
-        self.whole = whole
-        self.nodes = nodes
-        self.inside = {node.index for node in nodes}
-        plan = plan_of(whole.program)
-        folds = not any(node.spec.mixes_rows for node in nodes)
-        self.within: dict[int, list[Crossing]] = {}
-        self.out: dict[int, list[Crossing]] = {}
-        for node in nodes:
-            crossings = plan.crossings.get(node.index, ())
-            inner = [c for c in crossings if c.to in self.inside or not folds]
-            self.within[node.index] = inner
-            self.out[node.index] = [c for c in crossings if c not in inner]
-        self.here = Adjoints(plan, whole.adjoints.shared)
-        self.noted = _Noted(whole.steps)
-        self.gathered: dict[int, Any] = {}
-
-    def run(self, last: Mapping[int, Any]) -> dict[int, tuple[Any, bool]]:
-        """Go through the steps backwards; return what arrives at the first carries.
-
-        Each adjoint comes with whether nobody else holds it.
-        """
-        whole, here = self.whole, self.here
-        seeds = self._seeds()
-        reads = self._reads()
-        now = list(whole.values)
-        carries = {node.index: k for k, node in enumerate(whole.loop.carries)}
-        followed = [node.index for node in whole.loop.following]
-        coming = {k: (g, False) for k, g in last.items() if self._follows(k)}
-        done: list[Any] = []
-        for t in range(whole.steps - 1, -1, -1):
-            for i, value in reads:
-                now[i] = _at(value, t)
-            for k, (g, own) in coming.items():
-                self._put(followed[k], g, t, fresh=own)
-            for i, by_step in seeds:
-                here.add(i, by_step[t])
-            coming = {}
-            for node in reversed(self.nodes):
-                g = here.at[node.index]
-                if g is None:
-                    continue
-                here.at[node.index] = None
-                if node.index in carries:
-                    own = bool(here.own[node.index])
-                    coming[carries[node.index]] = g, own
-                else:
-                    self._node(node, g, now, t)
-                    done.append(g)
-            self._give_back(done)
-        for i, by_step in self.gathered.items():
-            whole.adjoints.add(i, folded(by_step), fresh=True)
-        return coming
-
-    def _follows(self, position: int) -> bool:
-        """Tell whether a carry's adjoint goes into the core or comes out of it."""
-        loop = self.whole.loop
-        ends = loop.carries[position], loop.following[position]
-        return any(node.index in self.inside for node in ends)
-
-    def _give_back(self, done: list[Any]) -> None:
-        """Let the next step use the arrays of this one."""
-        self.noted.forget_last()
-        while done:
-            g = done.pop()
-            self.here.buffers.give(g)
-
-    def leave(self, node: Node) -> None:
-        """Cross the edges that lead from a node out of the core, all steps at once."""
-        crossings = self.out.get(node.index)
-        if not crossings or node.index not in self.noted:
-            return
-        g = folded(self.noted[node.index])
-        adjoints, flat = self.whole.adjoints, self.whole.flat
-        for crossing in crossings:
-            back = crossing.pull.cross(flat, g, adjoints.buffers)
-            adjoints.add(crossing.to, back, fresh=crossing.pull.fresh)
-
-    def _node(self, node: Node, g: Any, now: Sequence[Any], t: int) -> None:
-        if isinstance(node.role, Draw):
-            noise = self.whole.trace.noise[node.index][t]
-            for place, back in pathwise(self.whole.program, node, g, now, noise):
-                self._put(place, back, t)
-            return
-        if not node.inputs:  # a head of what is scanned or captured
-            self._gather(node.index, g, t)
-            return
-        if self.out[node.index]:
-            self.noted.note(node.index, g, t)
-        for crossing in self.within[node.index]:
-            back = crossing.pull.cross(now, g, self.here.buffers)
-            self._put(crossing.to, back, t, fresh=crossing.pull.fresh)
-
-    def _put(self, place: int, g: Any, t: int, *, fresh: bool = False) -> None:
-        if place in self.inside:
-            self.here.add(place, g, fresh=fresh)
-        elif place in self.whole.flat.inside:
-            self._gather(place, g, t)
-        else:
-            self.whole.adjoints.add(place, g, fresh=fresh)
-
-    def _gather(self, place: int, g: Any, t: int) -> None:
-        """Note what leaves the core at one step."""
-        if place in self.here.shared:
-            return
-        if place not in self.gathered:
-            self.gathered[place] = np.zeros((self.whole.steps, *g.shape), g.dtype)
-        self.gathered[place][t] += g
-
-    def _seeds(self) -> list[tuple[int, Any]]:
-        adjoints, found = self.whole.adjoints, []
-        for node in self.nodes:
-            if adjoints.has(node.index):
-                g = adjoints.take(node.index)
-                found.append((node.index, _by_step(g, self.whole.steps)))
-        return found
-
-    def _reads(self) -> list[tuple[int, Any]]:
-        """Return the values with a time axis that the core's rules may look at."""
-        needed = dict.fromkeys(
-            i
-            for node in self.nodes
-            for i in (node.index, *(p.index for p in node.inputs))
-        )
-        values, inside = self.whole.values, self.whole.flat.inside
-        return [(i, values[i]) for i in needed if i in inside and values[i] is not None]
-
-
-class _Noted:
-    """The adjoints at some nodes, step by step; equal ones are noted once.
-
-    `since` is the earliest step at which one noted with another arrived.
-    """
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-        self.made: dict[int, Any] = {}
-        self.same: dict[int, int] = {}
-        self.since: dict[int, int] = {}
-        self._last: tuple[int, Any] = (-1, None)
-
-    def __contains__(self, index: int) -> bool:
-        return index in self.made or index in self.same
-
-    def __getitem__(self, index: int) -> Any:
-        if index not in self.same:
-            return self.made[index]
-        whole, since = self.made[self.same[index]], self.since[index]
-        return self._parted(index) if whole[:since].any() else whole
-
-    def note(self, index: int, g: Any, t: int) -> None:
-        """Note the adjoint that arrived at a node at step t; steps come backwards."""
-        other, before = self._last
-        if g is before and self._may_be_same(index, other, t):
-            self.same[index], self.since[index] = other, t
-            return
-        self._last = (self.same.get(index, index), g)
-        if index in self.same:
-            self.made[index] = self._parted(index)
-            del self.same[index]
-            self._last = (index, g)
-        if index not in self.made:
-            # Where nothing arrives at a step, 0 does.
-            self.made[index] = np.zeros((self.steps, *g.shape), g.dtype)
-        self.made[index][t] = g
-
-    def forget_last(self) -> None:
-        """Hold no array of the step that is over."""
-        self._last = (-1, None)
-
-    def _parted(self, index: int) -> Any:
-        """Copy what arrived at a node together with another."""
-        copied = self.made[self.same[index]].copy()
-        copied[: self.since[index]] = 0
-        return copied
-
-    def _may_be_same(self, index: int, other: int, t: int) -> bool:
-        if index in self.same:
-            return self.same[index] == other and self.since[index] == t + 1
-        return t == self.steps - 1 and index not in self.made
-
-
-def pathwise(
-    program: Program, node: Node, g: Any, values: Any, noise: Any
-) -> Iterator[tuple[int, Any]]:
-    """Take a reparameterised draw's adjoint to the places of its parameters."""
-    role = node.role
-    assert isinstance(role, Draw)
-    places = plan_of(program).sources[node.index]
-
-    def draw(*parameters: Any) -> Any:
-        return role.at(parameters).reparameterise(noise)
-
-    which = [i for i, p in enumerate(node.inputs) if p.index in program.flow.carrying]
-    _, pull = trace_vjp(draw, [values[i] for i in places], which)
-    for i, back in zip(which, pull(g), strict=True):
-        parent = node.inputs[i]
-        rows = (len(g),) if parent.has_rows else ()
-        summed = unbroadcast(back, (*rows, *parent.event_shape))
-        yield places[i], np.asarray(summed, parent.dtype)
-
-
-def _moved(by_step: Any, end: Any, steps: int) -> Any:
-    """Return adjoints a step earlier, with `end` at the last; None of two Nones."""
-    one = end if by_step is None else by_step[0]
-    if one is None:
-        return None
-    out = np.zeros((steps, *one.shape), one.dtype)
-    if by_step is not None:
-        out[:-1] = by_step[1:]
-    if end is not None:
-        out[-1] = end
-    return out
-
-
-def _at(value: Any, t: int) -> Any:
-    return tuple(part[t] for part in value) if isinstance(value, tuple) else value[t]
-
-
-def _by_step(g: Any, steps: int) -> Any:
-    return g.reshape(steps, -1, *g.shape[1:])
+def _by_step(g: Any, span: range) -> Any:
+    return g.reshape(len(span), -1, *g.shape[1:])

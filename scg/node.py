@@ -44,7 +44,8 @@ class Loop:
     """The body of a scan: written while it is traced, read ever after.
 
     `following[i]` is the node that carry number i takes its next value from. A row
-    stops counting after the step in which `until` is true.
+    stops counting after the step in which `until` is true. With `keep_every`, the
+    reverse pass computes again what is between every so many carries.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Loop:
     following: list[Node] = field(default_factory=list)
     outputs: list[Node] = field(default_factory=list)
     until: Node | None = None
+    keep_every: int | None = None
 
 
 @dataclass(slots=True, eq=False)

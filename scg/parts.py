@@ -132,8 +132,20 @@ def _joined(program: Program, traces: Sequence[Trace]) -> Trace:
         name: _rows_together([t.last_carries[name] for t in traces], axis=0)
         for name in first.last_carries
     }
+    carries = {
+        name: _rows_together([t.carries[name] for t in traces], axis=0)
+        for name in first.carries
+    }
     return Trace(
-        first.nodes, values, layout, first.names, noise, ends, last, {}, first.steps
+        first.nodes,
+        values,
+        layout,
+        first.names,
+        noise,
+        ends,
+        last,
+        steps=first.steps,
+        carries=carries,
     )
 
 

@@ -22,7 +22,7 @@ from scg.fold import live_nodes
 from scg.influence import Edge
 from scg.lifetimes import Repeat, dying_places, overwritten, shown_places
 from scg.node import Node, Scan
-from scg.phases import backward_phases, forward_phases
+from scg.phases import again, backward_phases, forward_phases
 from scg.plates import SAMPLES, Plates
 from scg.program import Program
 from scg.pulls import Crossing, Pull, Site, pull_of
@@ -102,6 +102,9 @@ class Plan:
         loops = program.loops
         self.forward = {loop.name: forward_phases(program, loop) for loop in loops}
         self.backward = {loop.name: backward_phases(program, loop) for loop in loops}
+        partial = [loop for loop in loops if loop.keep_every]
+        reads = self._reads() if partial else frozenset()
+        self.again = {loop.name: again(program, loop, reads) for loop in partial}
 
     def spare(self) -> np.random.Generator | None:
         """Return a generator that an earlier run has left, if there is one."""
@@ -201,25 +204,33 @@ class Plan:
     def _needed(self) -> frozenset[int]:
         """Return the nodes inside loops that a reverse pass or a replay looks at."""
         flow, live = self.program.flow, live_nodes(self.program)
-        kept: set[int] = set()
+        kept = set(self._reads())
         for node in self.program.nodes:
             if node.loop is None:
                 continue
-            for crossing in self.crossings.get(node.index, ()):
-                kept |= crossing.pull.reads
             for slot, parent in enumerate(node.inputs):
                 passes = flow.passes(Edge(parent.index, node.index, 0, slot))
                 carried = parent.index in flow.carrying and passes
                 taken = node.index in live and parent.index not in live
                 if taken or (node.index in flow.carrying and not carried):
                     kept.add(parent.index)
-                if isinstance(node.role, Draw) and node.index in flow.pathwise:
-                    kept.add(parent.index)
         for loop in self.program.loops:
             heads = (*loop.carries, *loop.slices, *loop.captured.values())
             kept.update(head.index for head in heads)
             kept.update(after.index for after in loop.following)
         return frozenset(i for i in kept if self._is_inside(i))
+
+    def _reads(self) -> frozenset[int]:
+        """Return the nodes inside loops whose values a reverse pass looks at."""
+        found: set[int] = set()
+        for node in self.program.nodes:
+            if node.loop is None:
+                continue
+            for crossing in self.crossings.get(node.index, ()):
+                found |= crossing.pull.reads
+            if isinstance(node.role, Draw) and node.index in self.program.flow.pathwise:
+                found.update(p.index for p in node.inputs)
+        return frozenset(i for i in found if self._is_inside(i))
 
     def _is_inside(self, place: int) -> bool:
         nodes = self.program.nodes

@@ -21,6 +21,7 @@ from scg.extras import require
 from scg.fold import folding_loop, live_nodes
 from scg.forward import restore
 from scg.node import Loop, Node, Scan
+from scg.phases import check_all_kept
 from scg.plates import SAMPLES, Layout
 from scg.program import Program
 from scg.roles import Call, Component, Draw, Param, ScanOutput
@@ -44,7 +45,7 @@ class Replay:
     ------
     EstimatorError
         When the run has branches or several samples a row, whose densities are not
-        those of one sample each, or nodes that mix rows.
+        those of one sample each, nodes that mix rows, or a scan with `keep_every`.
 
     Examples
     --------
@@ -70,6 +71,7 @@ class Replay:
                 "ScoreFunction(samples=1), and repeat the inputs for more rows."
             )
             raise EstimatorError(msg)
+        check_all_kept(program, "replay")
         restore(program, trace)
         self.program = program
         self.trace = trace

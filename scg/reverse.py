@@ -15,12 +15,13 @@ import numpy as np
 
 from scg.adjoints import Adjoints
 from scg.autodiff import unbroadcast
-from scg.loop_reverse import LoopReverse, pathwise
+from scg.loop_reverse import LoopReverse
 from scg.node import Node, Scan
 from scg.plan import Repeat, plan_of
 from scg.program import Program
 from scg.pulls import summed_to
 from scg.roles import Draw, ScanOutput
+from scg.span_reverse import pathwise
 from scg.trace import Trace
 
 __all__ = ["Reverse"]

@@ -30,6 +30,7 @@ def scan(  # noqa: PLR0913 - as `Graph.scan`
     length: int | None = None,
     name: str = "scan",
     until: str | None = None,
+    keep_every: int | None = None,
 ) -> tuple[Any, Any]:
     """Trace `step` once and add the loop to the graph; see `scg.Graph.scan`."""
     store.claim(name)
@@ -42,6 +43,7 @@ def scan(  # noqa: PLR0913 - as `Graph.scan`
         _as_node(store, value, f"{name} xs {i}") for i, value in enumerate(scanned)
     ]
     loop = Loop(name, _length(name, sources, length))
+    loop.keep_every = _every(name, keep_every)
     with store.tracing(loop):
         loop.carries = [_head(store, loop, Carry(i), n) for i, n in enumerate(starts)]
         loop.slices = [
@@ -92,6 +94,23 @@ def scan(  # noqa: PLR0913 - as `Graph.scan`
         _unflatten(structure, iter(final)),
         _unflatten(output_structure, iter(stacked)),
     )
+
+
+def _every(name: str, keep_every: int | None) -> int | None:
+    """Check how often a carry is kept."""
+    if keep_every is None:
+        return None
+    try:
+        every = operator.index(keep_every)
+    except TypeError:
+        every = 0
+    if every < 1:
+        msg = (
+            f"scan {name!r}: expected keep_every to be a whole number of steps, at "
+            f"least 1, or None, got {keep_every!r}."
+        )
+        raise GraphError(msg)
+    return every
 
 
 def _stop(store: Store, loop: Loop, until: str | None) -> Node | None:

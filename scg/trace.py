@@ -63,6 +63,7 @@ class Trace:
     alive: dict[str, Any] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     shared: dict[int, Any] = field(default_factory=dict)
+    carries: dict[str, list[Any]] = field(default_factory=dict)
 
     def still(self, node: Node) -> Any:
         """Return where a row of a loop has not stopped, or None where none can stop.
@@ -84,7 +85,8 @@ class Trace:
             msg = (
                 f"node {name!r} has no recorded value: inside a loop, and of large "
                 "values, only those of named nodes and what the gradient needs are "
-                "kept. Name it: graph.rename(name, node)."
+                "kept, with keep_every not even that. Name it: graph.rename(name, "
+                "node)."
             )
             raise KeyError(msg)
         return value

@@ -1,7 +1,8 @@
-"""The values of a loop's body as it sees them: at one step, or of all steps at once.
+"""The values of a loop's body as it sees them: at one step, or of many at once.
 
 A trace holds them with a time axis before the rows. `Flat` folds time into the rows,
-when a value is first asked for.
+when a value is first asked for. A loop that keeps every k-th carry alone is gone
+through in `spans` of k steps.
 """
 
 from __future__ import annotations
@@ -12,10 +13,39 @@ from typing import Any
 import numpy as np
 
 from scg.extras import require
-from scg.node import Node
+from scg.node import Loop, Node
 from scg.trace import Trace
 
-__all__ = ["Flat", "Step", "folded"]
+__all__ = ["Flat", "Step", "folded", "of_span", "some", "spans"]
+
+
+def spans(loop: Loop, steps: int) -> list[range]:
+    """Return the steps of a loop in the pieces that it goes through at a time.
+
+    Examples
+    --------
+    >>> spans(Loop("scan", 5, keep_every=2), 5)
+    [range(0, 2), range(2, 4), range(4, 5)]
+    >>> spans(Loop("scan", 5), 5)
+    [range(0, 5)]
+    """
+    every = loop.keep_every or max(steps, 1)
+    return [range(steps)[t : t + every] for t in range(0, steps, every)]
+
+
+def of_span(values: Sequence[Any], body: Sequence[Node], span: range) -> list[Any]:
+    """Return the values by place, those of a loop's body at the steps of a span."""
+    here = list(values)
+    for node in body:
+        here[node.index] = some(here[node.index], span)
+    return here
+
+
+def some(value: Any, steps: range) -> Any:
+    """Return a value that has a time axis at some steps alone."""
+    if isinstance(value, tuple):
+        return tuple(some(part, steps) for part in value)
+    return None if value is None else value[steps.start : steps.stop]
 
 
 class Step:
@@ -42,13 +72,18 @@ class Step:
 
 
 class Flat:
-    """The values of all steps of a loop, time folded into the rows."""
+    """The values of some steps of a loop, time folded into the rows.
 
-    __slots__ = ("inside", "made", "steps", "values")
+    `values` has those of the body at the steps of the span alone.
+    """
 
-    def __init__(self, values: Sequence[Any], body: Sequence[Node], steps: int) -> None:
+    __slots__ = ("inside", "made", "span", "values")
+
+    def __init__(
+        self, values: Sequence[Any], body: Sequence[Node], span: range
+    ) -> None:
         self.values = values
-        self.steps = steps
+        self.span = span
         self.inside = {n.index for n in body}
         self.made: dict[int, Any] = {}
 
@@ -60,8 +95,8 @@ class Flat:
         return self.made[index]
 
     def noise(self, trace: Trace, node: Node) -> Any:
-        """Return the noise of a pathwise draw at all steps."""
-        return np.concatenate(trace.noise[node.index])
+        """Return the noise of a pathwise draw at the span's steps."""
+        return np.concatenate(some(trace.noise[node.index], self.span))
 
 
 def folded(value: Any) -> Any:
