@@ -69,24 +69,22 @@ class LoopReverse:
         if not arrived and not last:
             return
         carries = last
-        for number, span in reversed(list(enumerate(self.spans))):
+        for span in reversed(self.spans):
             for i, g, own in arrived:
                 adjoints.add(i, folded(g[span.start : span.stop]), fresh=own)
-            carries = self._back(number, span, carries)
+            carries = self._back(span, carries)
             self._collect(span)
         yield from carries.items()
         yield from self._heads()
 
-    def _back(
-        self, number: int, span: range, last: Mapping[int, Any]
-    ) -> Mapping[int, Any]:
+    def _back(self, span: range, last: Mapping[int, Any]) -> Mapping[int, Any]:
         """Take adjoints back through one span."""
         program, loop = self.program, self.loop
         if loop.keep_every is None:
             values: Sequence[Any] = self.values
         else:
             self.adjoints.buffers.sweep()
-            values = run_again(plan_of(program), self.trace, loop, number)
+            values = run_again(plan_of(program), self.trace, loop, span)
         this = SpanReverse(program, self.trace, values, self.adjoints, loop, span)
         return this.run(last)
 

@@ -165,7 +165,7 @@ class LoopRun:
                 del trace.noise[node.index][steps:]
 
 
-def run_again(plan: Plan, trace: Trace, loop: Loop, number: int) -> list[Any]:
+def run_again(plan: Plan, trace: Trace, loop: Loop, span: range) -> list[Any]:
     """Compute what a loop's reverse pass reads of one span again; nothing is drawn.
 
     Returns
@@ -174,7 +174,6 @@ def run_again(plan: Plan, trace: Trace, loop: Loop, number: int) -> list[Any]:
         The values by place, those of the body at the span's steps alone.
     """
     again, program = plan.again[loop.name], plan.program
-    span = spans(loop, trace.steps[loop.name])[number]
     this = SpanRun(
         plan,
         loop,
@@ -186,7 +185,8 @@ def run_again(plan: Plan, trace: Trace, loop: Loop, number: int) -> list[Any]:
         count=trace.layout.count(program.plates[program.scans[loop.name].index]),
         buffers=plan.buffers,
     )
-    this.all(trace.carries[loop.name][number])
+    assert loop.keep_every is not None
+    this.all(trace.carries[loop.name][span.start // loop.keep_every])
     return this.values
 
 

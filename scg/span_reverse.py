@@ -24,7 +24,7 @@ from scg.program import Program
 from scg.pulls import Crossing
 from scg.roles import Draw
 from scg.trace import Trace
-from scg.views import Flat, folded, some
+from scg.views import Flat, folded
 
 __all__ = ["SpanReverse", "pathwise"]
 
@@ -76,16 +76,12 @@ class SpanReverse:
                 self._back(node)
         return first | self._first(after)
 
-    def noise(self, node: Node) -> Any:
-        """Return the noise of a pathwise draw, step by step."""
-        return some(self.trace.noise[node.index], self.span)
-
     def _back(self, node: Node) -> None:
         """Take a node's adjoint to its inputs, for all steps at once."""
         if isinstance(node.role, Draw):
             if self.adjoints.has(node.index):
                 g = self.adjoints.take(node.index)
-                noise = np.concatenate(self.noise(node))
+                noise = self.flat.noise(self.trace, node)
                 back = pathwise(self.program, node, g, self.flat, noise)
                 for place, g in back:
                     self.adjoints.add(place, g)
@@ -217,7 +213,7 @@ class _Core:
 
     def _node(self, node: Node, g: Any, now: Sequence[Any], t: int) -> None:
         if isinstance(node.role, Draw):
-            noise = self.whole.noise(node)[t]
+            noise = self.whole.trace.noise[node.index][self.whole.span[t]]
             for place, back in pathwise(self.whole.program, node, g, now, noise):
                 self._put(place, back, t)
             return

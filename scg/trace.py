@@ -38,6 +38,9 @@ class Trace:
     ----------
     rows : int
         The number of rows before branching.
+    carries : dict of str to list
+        Of each loop with `keep_every`, those that each span of steps began with, where
+        they are needed.
 
     Examples
     --------
