@@ -102,9 +102,11 @@ class Plan:
         loops = program.loops
         self.forward = {loop.name: forward_phases(program, loop) for loop in loops}
         self.backward = {loop.name: backward_phases(program, loop) for loop in loops}
-        partial = [loop for loop in loops if loop.keep_every]
-        reads = self._reads() if partial else frozenset()
-        self.again = {loop.name: again(program, loop, reads) for loop in partial}
+        self.again = {
+            loop.name: again(program, loop, self._reads())
+            for loop in loops
+            if loop.keep_every
+        }
 
     def spare(self) -> np.random.Generator | None:
         """Return a generator that an earlier run has left, if there is one."""

@@ -140,3 +140,28 @@ def test_until_has_no_outputs_and_its_name_must_exist():
     graph = scg.Graph()
     with pytest.raises(scg.UnknownNameError, match="over"):
         graph.scan(step, init=graph.input("x"), length=3, until="overr")
+
+
+@pytest.mark.parametrize("every", [None, 2])
+def test_numbers_drawn_ahead_of_a_loop_that_stops_are_taken_back(every):
+    graph = scg.Graph()
+    theta, x = graph.param("theta", 0.7), graph.input("x")
+
+    def step(h):
+        e = graph.sample("e", scg.Normal(mean=theta * x, scale=1.0))
+        b = graph.sample("b", scg.Bernoulli(logits=0.0 * h))
+        graph.rename("over", b == 1)
+        graph.cost("loss", np.sin(e) + theta * h)
+        return 0.5 * h
+
+    graph.scan(step, x, length=50, until="over", keep_every=every)
+    model = scg.compile(graph, {"e": scg.Pathwise()})
+    inputs = {"x": np.array([0.3, 0.8])}
+    estimate = model({"theta": 0.7}, inputs, rng=RNG(0))
+    assert 2 < estimate.trace.steps["scan"] < 50
+
+    def cost(params):
+        return model(params, inputs, rng=RNG(0)).cost
+
+    exact = finite_difference(cost, {"theta": np.array(0.7)})["theta"]
+    assert estimate.gradient["theta"] == pytest.approx(exact, abs=1e-8)
