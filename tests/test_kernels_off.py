@@ -117,6 +117,24 @@ def test_a_random_model_of_many_rows_is_the_same_without_kernels(seed):
     assert_same_without(model.graph, model.graph.init(RNG(0)), inputs, estimators)
 
 
+@pytest.mark.parametrize("is_small", [False, True])
+@pytest.mark.parametrize("branches", [1, 3])
+def test_a_bound_with_the_log_probability_of_its_draws_is_the_same(branches, is_small):
+    with small(is_small=is_small):
+        graph = scg.Graph()
+        x, w = graph.input("x", shape=(3,)), graph.param("w", np.ones(3))
+        logits = x * w
+        h = graph.sample("h", scg.Bernoulli(logits=logits))
+        g = graph.sample("g", scg.Bernoulli(logits=h * w))
+        log_q = scg.Bernoulli(logits=logits).log_prob(h)
+        log_p = scg.Bernoulli(logits=h * w).log_prob(g)
+        graph.cost("bound", np.sum(log_q * log_p, axis=-1))
+        score = scg.ScoreFunction(samples=branches)
+        params, inputs = {"w": RNG(0).normal(size=3)}, {"x": RNG(1).normal(size=(4, 3))}
+        found = assert_same_without(graph, params, inputs, {"h": score})
+        assert_is_the_surrogate(found, graph, params, {"h": score})
+
+
 # Random loops
 
 

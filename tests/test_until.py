@@ -1,5 +1,6 @@
 import itertools
 
+import autograd
 import numpy as np
 import pytest
 from oracles import finite_difference
@@ -165,3 +166,64 @@ def test_numbers_drawn_ahead_of_a_loop_that_stops_are_taken_back(every):
 
     exact = finite_difference(cost, {"theta": np.array(0.7)})["theta"]
     assert estimate.gradient["theta"] == pytest.approx(exact, abs=1e-8)
+
+
+FAMILIES = {
+    "bits": (lambda h: scg.Bernoulli(logits=h), None),
+    "categories": (lambda h: scg.Categorical(logits=h), None),
+    "probabilities": (lambda h: scg.Bernoulli(probs=scg.sigmoid(h)), None),
+    "pathwise": (lambda h: scg.Normal(mean=h, scale=1.0), scg.Pathwise()),
+}
+
+
+def told(name, *, in_core):
+    """Draw at each step, before the loop or within, and stop after three of six."""
+    family, estimator = FAMILIES[name]
+    graph = scg.Graph()
+    w, xs = graph.param("w", np.ones(2)), graph.input("xs", shape=(6, 2))
+
+    def step(carry, x):
+        logits = x * w + (0.0 * carry[:, None] if in_core else 0.0)
+        z = graph.sample("z", family(logits))
+        graph.cost("loss", (z if z.ndim == 1 else z.sum(axis=-1)) * carry)
+        after = carry + 1.0 + 0.0 * scg.stop_gradient(logits).sum(axis=-1)
+        graph.rename("over", after > 2.5)
+        return after
+
+    graph.scan(step, 0.0, xs=xs, until="over")
+    model = scg.compile(graph, {"z": estimator} if estimator else None)
+    inputs = {"xs": RNG(0).normal(size=(3, 6, 2))}
+
+    def run(**given):
+        params = {"w": np.array([0.3, -0.4])}
+        return model(params, inputs, rng=RNG(1), given=given)
+
+    return run, graph
+
+
+@pytest.mark.parametrize("in_core", [False, True])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_was_drawn_for_steps_that_never_came_is_left_out(name, in_core):
+    run, graph = told(name, in_core=in_core)
+    found = run()
+    assert len(found.trace["z"]) == 3
+    estimators = {"z": FAMILIES[name][1] or scg.ScoreFunction()}
+    loss = scg.surrogate_loss(graph, found.trace, estimators)
+    exact = autograd.grad(loss)({"w": np.array([0.3, -0.4])})
+    np.testing.assert_allclose(found.gradient["w"], exact["w"], atol=1e-12)
+
+
+@pytest.mark.parametrize("in_core", [False, True])
+@pytest.mark.parametrize("name", ["bits", "categories", "probabilities"])
+def test_a_loop_may_be_given_the_steps_up_to_where_it_stops(name, in_core):
+    run, _ = told(name, in_core=in_core)
+    found = run()
+    drawn = found.trace["z"]
+    longer = np.concatenate([drawn, 1 - drawn])
+    for given in (drawn, longer):
+        again = run(z=given)
+        np.testing.assert_array_equal(again.trace["z"], drawn)
+        np.testing.assert_allclose(again.gradient["w"], found.gradient["w"])
+    for short in (drawn[:2], drawn[:0], np.float64(1.0)):
+        with pytest.raises(scg.InputError, match="expected values of node 'z'"):
+            run(z=short)
