@@ -265,6 +265,24 @@ def test_rows_that_change_from_step_to_step_do_not_fill_the_memory():
     assert kept(range(10, 60)) < 8 * kept([10] * 50)
 
 
+def left_to_the_collector(runs):
+    """Return how many arrays the pool keeps where no cycle is ever collected."""
+    gc.disable()
+    try:
+        with pooled():
+            scan = RandomScan(0)
+            step = scg.compile(scan.graph, scan.estimators)
+            for _ in range(runs):
+                step(scan.params, scan.inputs, rng=RNG(0))
+    finally:
+        gc.enable()
+    return len(step.program.plan.buffers._lent)
+
+
+def test_a_run_leaves_no_cycle_that_holds_its_arrays():
+    assert left_to_the_collector(20) == left_to_the_collector(4)
+
+
 # Threads
 
 

@@ -216,7 +216,8 @@ def both(step, end, *, length=4):
         graph = scg.Graph()
         nodes = {k: graph.param(k, 0.0) for k in params}
         x = graph.input("x")
-        before, carry, total = x * nodes["v"], (x, 0.0 * x), 0.0
+        before, total = x * nodes["v"], 0.0
+        carry = (x, before)
         if looped:
 
             def body(c, graph=graph, nodes=nodes, x=x):
@@ -248,7 +249,12 @@ def apart(c, u, v, x):
 
 
 def one_of_two(c, u, v, x):
-    return (np.tanh(c[0] * u + x), c[1] * v), c[0] * v
+    first = np.tanh(c[0] * u + x)
+    return (first, c[1] * v), first**2
+
+
+def handed_on(c, u, v, x):
+    return (c[1] + 0.0, x + 0.1), c[0] * u + c[1]
 
 
 def swapped(c, u, v, x):
@@ -259,6 +265,7 @@ MEETING = {
     "carries that get one adjoint": (summed, lambda c, before: (c[0] + c[1]) ** 2),
     "values whose adjoints are equal for a while": (apart, lambda c, before: c[1] ** 2),
     "a last carry and a value": (one_of_two, lambda c, before: (c[0] + before) ** 2),
+    "a carry that another is made of": (handed_on, lambda c, before: c[0] * before),
     "swapped carries": (swapped, lambda c, before: c[0] + before),
 }
 
@@ -273,29 +280,39 @@ def test_adjoints_that_meet_in_a_loop_are_kept_apart(name, is_small):
 # Models that are told from others by the arrays that they share
 
 
-def shared_models(kind, x, w):
-    """Return the costs of a model some of whose values are one array."""
+def viewed(x, w, cost):
     p = x * w
-    if kind == "a view of a value":
-        return [np.sum(np.exp(p) + 2.0 * p[:, ::-1], axis=-1)]
-    if kind == "a shape of a value":
-        square = np.reshape(p, (-1, 2, 2))
-        return [np.sum(np.exp(p), axis=-1), np.sum(2.0 * square, axis=(1, 2))]
-    total = np.sum(p, axis=-1) + 1.0
-    return [total, np.exp(total)]
+    view = p[:, ::-1]
+    large = np.exp(p)
+    cost(np.sum(large + 2.0 * view, axis=-1))
 
 
-@pytest.mark.parametrize("kind", ["a view of a value", "a shape of a value", "a cost"])
-def test_no_value_is_written_over_that_another_shows(kind):
+def shaped(x, w, cost):
+    p = x * w
+    square = np.reshape(p, (-1, 2, 2))
+    cost(np.sum(np.exp(p), axis=-1))
+    cost(np.sum(2.0 * square, axis=(1, 2)))
+
+
+def charged(x, w, cost):
+    total = np.sum(x * w, axis=-1) + 1.0
+    cost(total)
+    cost(np.exp(total))
+
+
+@pytest.mark.parametrize("model", [viewed, shaped, charged])
+def test_no_value_is_written_over_that_another_shows(model):
     x, w = RNG(0).normal(size=(5, 4)), np.full(4, 0.3)
     with pooled():
         graph = scg.Graph()
-        costs = shared_models(kind, graph.input("x", shape=(4,)), graph.param("w", w))
-        for i, cost in enumerate(costs):
-            graph.cost(f"cost {i}", cost)
+        nodes = graph.input("x", shape=(4,)), graph.param("w", w)
+        costs = []
+        model(*nodes, lambda c: costs.append(graph.cost(f"cost {len(costs)}", c)))
         found = scg.compile(graph)({"w": w}, {"x": x}, rng=RNG(0))
-    for i, expected in enumerate(shared_models(kind, x, w)):
-        np.testing.assert_allclose(found.trace[f"cost {i}"], expected, rtol=1e-12)
+    expected = []
+    model(x, w, expected.append)
+    for node, value in zip(costs, expected, strict=True):
+        np.testing.assert_allclose(found.trace[node.name], value, rtol=1e-12)
 
 
 def test_a_row_of_params_and_one_row_of_data_get_adjoints_of_their_own():
