@@ -22,7 +22,13 @@ class RandomScan:
     """One model: its graph, estimators, params and inputs of so many rows."""
 
     def __init__(
-        self, seed: int, *, rows: int = 3, dtype: Any = np.float64, until: bool = False
+        self,
+        seed: int,
+        *,
+        rows: int = 3,
+        dtype: Any = np.float64,
+        until: bool = False,
+        keep_every: int | None = None,
     ) -> None:
         self.rng = rng = np.random.default_rng(seed)
         self.graph = graph = scg.Graph(dtype=dtype)
@@ -42,7 +48,7 @@ class RandomScan:
             "x": rng.normal(size=(rows, 2)).astype(dtype),
             "xs": rng.normal(size=(rows, LENGTH, 2)).astype(dtype),
         }
-        self.until = until
+        self.until, self.keep_every = until, keep_every
         self.count = 0
         for i, (name, node) in enumerate(self.nodes.items()):
             graph.cost(f"penalty {name}", (0.1 * i) * (node**2).sum())
@@ -63,7 +69,8 @@ class RandomScan:
         def step(carry: Any, x: Any) -> Any:
             return self._body(np.random.default_rng(plan), carry, x, outer)
 
-        options = {"until": "over"} if self.until else {}
+        options: dict[str, Any] = {"keep_every": self.keep_every}
+        options |= {"until": "over"} if self.until else {}
         last, output = graph.scan(step, tuple(starts), xs=xs, **options)
         total = 0.0
         if not self.until and rng.uniform() < 0.8:  # what stops is read by no cost

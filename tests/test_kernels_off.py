@@ -163,6 +163,21 @@ def test_a_random_loop_in_float32_is_the_same_without_kernels(seed, until):
         assert_same_without(scan.graph, scan.params, scan.inputs, scan.estimators)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 100_000), st.integers(1, 7), st.booleans())
+def test_a_random_loop_that_keeps_few_values_is_the_same(seed, every, until):
+    with pooled():
+        scan = RandomScan(seed, until=until, keep_every=every)
+        found = assert_same_without(
+            scan.graph, scan.params, scan.inputs, scan.estimators
+        )
+        whole = RandomScan(seed, until=until)
+        step = scg.compile(whole.graph, whole.estimators)
+        expected = step(whole.params, whole.inputs, rng=RNG(1))
+        assert found.cost == pytest.approx(expected.cost, rel=1e-9)
+        assert_close(found.gradient, expected.gradient)
+
+
 @pytest.mark.parametrize("until", [False, True])
 def test_a_random_loop_of_many_rows_is_its_surrogate_loss(until):
     for seed in (3, 136):
