@@ -199,6 +199,10 @@ def _pull_back(
     inputs: Sequence[Any],
     rows: int | None,
 ) -> Any:
+    if operation.kind == "numpy" and "where" in operation.kwargs:
+        # autograd's rules for sums and the like do not look at it.
+        msg = f"np.{operation.name} with where= has no derivative; use np.where inside."
+        raise NotImplementedError(msg)
     if operation.kind == "numpy" and operation.positional is not None:
         argnum = next(a for a, i in operation.positional if i == slot)
         args, kwargs = operation.arguments(inputs, rows)

@@ -56,6 +56,17 @@ def backward(
     NonFiniteError
         When a param's gradient is NaN or infinite.
     """
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return _taken_back(program, trace, sites, targets, seeds)
+
+
+def _taken_back(
+    program: Program,
+    trace: Trace,
+    sites: Mapping[int, Mapping[str, Any]],
+    targets: Iterable[Target],
+    seeds: Iterable[tuple[Node, Any]],
+) -> dict[str, Any]:
     reverse = Reverse(program, trace)
     for cost in program.costs:
         if cost.index in program.flow.carrying:
@@ -69,8 +80,7 @@ def backward(
     for private in apart:
         for index, adjoint in private.run().items():
             arrived[index] = arrived.get(index, 0) + adjoint
-    with np.errstate(over="ignore", invalid="ignore"):
-        return {node.name: _finished(node, arrived) for node in program.params}
+    return {node.name: _finished(node, arrived) for node in program.params}
 
 
 def _fit(reverse: Reverse, target: Target) -> Reverse:

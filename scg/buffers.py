@@ -26,9 +26,27 @@ SMALL = 65_536
 # rows, or of a loop's steps, may be another each time.
 _KEPT = 4
 
-# What `getrefcount` tells of an array that only the pool's table and a local name hold,
-# its own argument included.
-_UNUSED = 3
+
+def _of_swept() -> int:
+    """Return what `getrefcount` tells, in `sweep`, of an array nobody else holds."""
+    lent = {0: (None, np.empty(0))}
+    return min(sys.getrefcount(array) for _, (_, array) in list(lent.items()))
+
+
+def _of_given() -> int:
+    """Return what it tells, in `give`, of an array that the caller alone holds."""
+    value = np.empty(0)
+    lent = {0: (None, value)}
+
+    def give(array: Any) -> int:
+        entry = lent.get(0)
+        return sys.getrefcount(array) if entry else 0
+
+    return give(value)
+
+
+# Python's versions differ in which of a function's own names they count.
+_SWEPT, _GIVEN = _of_swept(), _of_given()
 
 
 class Buffers:
@@ -87,8 +105,7 @@ class Buffers:
         The caller's own name for it must be the only one left.
         """
         entry = self._lent.get(id(array))
-        # The entry, the name `array`, the caller's name, and getrefcount's argument.
-        if entry is None or sys.getrefcount(array) > _UNUSED + 1:
+        if entry is None or sys.getrefcount(array) > _GIVEN:
             return
         del self._lent[id(array)]
         self._keep(entry[0], array)
@@ -96,8 +113,7 @@ class Buffers:
     def sweep(self) -> None:
         """Take back what nobody holds any more; let go of what is not needed."""
         for number, (key, array) in list(self._lent.items()):
-            # The entry, the name `array` and getrefcount's argument.
-            unused = sys.getrefcount(array) <= _UNUSED
+            unused = sys.getrefcount(array) <= _SWEPT
             if unused and self._lent.pop(number, None) is not None:
                 self._keep(key, array)
         self._sweeps += 1

@@ -66,17 +66,16 @@ class Reverse:
     def run(self) -> dict[int, Any]:
         """Go backwards; return the adjoints of the params by index."""
         adjoints = self.adjoints
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            for place, node in self.plan.back:
-                if isinstance(node, Repeat):
-                    self._sum_repeats(place, node)
-                elif isinstance(node.role, Scan):
-                    self._loop(node, node.role)
-                elif isinstance(node.role, Draw):
-                    if adjoints.has(place):
-                        self._draw(node, adjoints.take(place))
-                else:
-                    adjoints.cross(place, self.values)
+        for place, node in self.plan.back:
+            if isinstance(node, Repeat):
+                self._sum_repeats(place, node)
+            elif isinstance(node.role, Scan):
+                self._loop(node, node.role)
+            elif isinstance(node.role, Draw):
+                if adjoints.has(place):
+                    self._draw(node, adjoints.take(place))
+            else:
+                adjoints.cross(place, self.values)
         return {
             p.index: g
             for p in self.program.params

@@ -50,16 +50,20 @@ def _increased(
     program: Program, trace: Trace, increment: Increment, sums: dict[int, Any]
 ) -> Any:
     plates, layout, values = program.plates, trace.layout, trace.values
-    here = plates[increment.source]
-    parts: list[tuple[int, Any]] = [(i, values[i]) for i in increment.extra]
-    if increment.base is not None:
-        parts.append((increment.base, sums[increment.base]))
+    source, base, extra = increment.source, increment.base, increment.extra
+    here = plates[source]
     total: Any = None
-    for index, value in parts:
-        mine = layout.reduce(value, plates[index], here)
-        total = mine if total is None else total + mine
+    if base is not None:
+        total = sums[base]
+        if plates[base] != here:
+            total = layout.reduce(total, plates[base], here)
+    for i in extra:
+        value = values[i]
+        if plates[i] != here:
+            value = layout.reduce(value, plates[i], here)
+        total = value if total is None else total + value
     dtype = program.store.float_dtype("costs")
-    if total is None or np.ndim(total) == 0:
+    if total is None or not total.ndim:
         filler = 0 if total is None else total
         return np.full(layout.count(here), filler, dtype)
     return total if total.dtype == dtype else total.astype(dtype)

@@ -103,8 +103,8 @@ class Compiled:
             program, params, inputs, rng=rng, rows=rows, samples=samples, given=given
         )
         cost = mean_cost(program, trace)
-        credits = assign(program, trace, state or {})
         with np.errstate(over="ignore"):
+            credits = assign(program, trace, state or {})
             sites, seeds = scores(program, trace, credits)
         targets = [c.target for c in credits.values() if c.target is not None]
         gradient = backward(program, trace, sites, targets, seeds)
@@ -292,15 +292,20 @@ def mean_cost(program: Program, trace: Trace) -> float:
     NonFiniteError
         When a cost is NaN or infinite, naming where that began.
     """
-    total, mean = 0.0, trace.layout.mean
+    total, together = 0.0, []
     equal = trace.layout.weighs_equally()
     for cost in program.costs:
         value = trace.values[cost.index]
         if not cost.has_rows:
             total += float(value)
-            continue
-        value = np.add.reduce(value, axis=0) if cost.loop is not None else value
-        total += mean(value, program.plates[cost.index], equal=equal)
+        elif equal and cost.loop is None and value.size == trace.rows:
+            together.append(value)
+        else:
+            value = np.add.reduce(value, axis=0) if cost.loop is not None else value
+            total += trace.layout.mean(value, program.plates[cost.index], equal=equal)
+    if together:
+        joined = np.concatenate(together) if len(together) > 1 else together[0]
+        total += float(np.add.reduce(joined)) / trace.rows
     if not math.isfinite(total):
         check_finite_costs(program, trace)
     return total

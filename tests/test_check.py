@@ -303,3 +303,14 @@ def test_a_cost_may_not_read_what_a_loop_ends_with_where_rows_stop_one_by_one():
     graph.cost("last", last**2)
     with pytest.raises(scg.GraphError, match="'over' is true"):
         graph.check()
+
+
+@pytest.mark.parametrize("function", [np.sum, np.mean])
+def test_a_sum_with_where_has_no_derivative(function):
+    # autograd's rules leave it out, so the gradient would be silently wrong.
+    graph = scg.Graph()
+    theta, x = graph.param("theta", np.ones(3)), graph.input("x", shape=(3,))
+    where = np.array([True, False, True])
+    graph.cost("loss", function(theta * x, axis=-1, where=where))
+    with pytest.raises(scg.NotDifferentiableError, match="no derivative rule"):
+        scg.compile(graph)
