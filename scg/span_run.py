@@ -99,6 +99,7 @@ class SpanRun:
         self._at_once(self.phases.before)
         after = _Core(self, carries).run()
         self._cut()
+        self._validate()
         self._at_once(self.phases.after)
         return after
 
@@ -139,6 +140,14 @@ class SpanRun:
         made = range(len(self.span))
         for node in self.body:
             self.values[node.index] = some(self.values[node.index], made)
+
+    def _validate(self) -> None:
+        """Check the parameters of what was drawn step by step, at the steps made."""
+        for node in self.phases.core:
+            if isinstance(node.role, Draw) and node.index not in self.plan.draws:
+                flat = Flat(self.values, self.body, self.span)
+                inputs = [flat[p.index] for p in node.inputs]
+                node.role.at(inputs).validate(node.name)
 
 
 class _Core:
@@ -305,16 +314,6 @@ class _Core:
             values[head.index] = track[:steps]
             if after.index in core:
                 values[after.index] = track[1 : steps + 1]
-        self._validate()
-
-    def _validate(self) -> None:
-        """Check the parameters of what was drawn step by step, for all steps."""
-        whole = self.whole
-        for node in self.core:
-            if isinstance(node.role, Draw) and node.index not in whole.plan.draws:
-                flat = Flat(whole.values, whole.body, whole.span)
-                inputs = [flat[p.index] for p in node.inputs]
-                node.role.at(inputs).validate(node.name)
 
 
 def _unfolded(value: Any, steps: int) -> Any:

@@ -10,6 +10,7 @@ from pooled import pooled
 from random_scans import RandomScan
 
 import scg
+from scg import kernels, pulls
 from scg.buffers import SMALL, Buffers
 
 RNG = np.random.default_rng
@@ -173,6 +174,39 @@ def test_nothing_of_a_random_loop_is_written_over(until):
                 np.testing.assert_array_equal(one, three)
             for one, two in zip(arrays([scan.params, scan.inputs]), given, strict=True):
                 np.testing.assert_array_equal(one, two)
+
+
+def gradients(seed, until, runs=2):
+    scan = RandomScan(seed, until=until)
+    step = scg.compile(scan.graph, scan.estimators)
+    return [step(scan.params, scan.inputs, rng=RNG(k)).gradient for k in range(runs)]
+
+
+def poisoned(self, shape, dtype, take=Buffers.take):
+    """Hand out an array that nobody must read before writing into it."""
+    array = take(self, shape, dtype)
+    array.fill(np.nan if array.dtype.kind == "f" else 1)
+    return array
+
+
+@pytest.mark.parametrize("until", [False, True])
+def test_nothing_is_read_of_an_array_before_it_is_written(until, monkeypatch):
+    with pooled():
+        expected = [gradients(seed, until) for seed in range(20)]
+        monkeypatch.setattr(Buffers, "take", poisoned)
+        for seed, gradient in enumerate(expected):
+            np.testing.assert_equal(gradients(seed, until), gradient)
+
+
+def test_the_check_sees_an_array_that_is_read_before_it_is_written(monkeypatch):
+    monkeypatch.setattr(Buffers, "take", poisoned)
+    rules = {**kernels.ELEMENTWISE, np.tanh: (lambda out, g, y, x: None,)}
+    monkeypatch.setattr(pulls, "ELEMENTWISE", rules)
+    graph = scg.Graph()
+    graph.cost("loss", np.tanh(graph.param("w", 1.0) * graph.input("x")))
+    inputs = {"x": np.ones(2)}
+    with pooled(), pytest.raises(scg.NonFiniteError, match="'w'"):
+        scg.estimate_gradient(graph, {"w": 1.0}, inputs, rng=RNG(0))
 
 
 def test_the_check_sees_an_array_that_is_written_over():
