@@ -2,9 +2,14 @@
 
 import importlib.util
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd import grad
 from markdown_code import ROOT
+from test_prisoners_dilemma import assert_unbiased, value_of
+
+from scg.errors import MissingExtraError
 
 
 def load(name, monkeypatch):
@@ -22,6 +27,94 @@ def test_cartpole_learns_to_balance(monkeypatch):
     cartpole = load("cartpole", monkeypatch)
     # A random policy keeps the pole up for about 22 steps.
     assert cartpole.main(cartpole.Config(num_steps=60)) > 100
+
+
+@pytest.fixture
+def dilemma(monkeypatch):
+    return load("prisoners_dilemma", monkeypatch)
+
+
+def test_players_who_look_ahead_cooperate_where_naive_ones_defect(dilemma):
+    small = {"num_updates": 50, "length": 60, "rows": 48, "learning_rate": 0.2}
+    assert dilemma.main(dilemma.Config(look_ahead=0, **small)) < -1.85
+    assert dilemma.main(dilemma.Config(look_ahead=1, **small)) > -1.5
+
+
+def exact_gradient(steps, look_ahead, rate, me, you):
+    """Differentiate through the opponent's steps in closed form."""
+    value = value_of(steps)
+
+    def payoff(mine, yours):
+        return value(anp.concatenate([mine, yours]))
+
+    def after(me):
+        other = you
+        for _ in range(look_ahead):
+            other = other + rate * grad(payoff)(other, me)
+        return -payoff(me, other)
+
+    return grad(after)(me)
+
+
+@pytest.mark.slow
+@pytest.mark.statistical
+@pytest.mark.parametrize("look_ahead", [1, 2])
+def test_the_gradient_goes_through_the_opponents_steps(dilemma, look_ahead):
+    config = dilemma.Config(rows=4000, length=12, look_ahead=look_ahead)
+    graph, rng = dilemma.build(config), np.random.default_rng(4)
+    me, you = np.random.default_rng(5).normal(size=(2, 5))
+    found = np.array([dilemma.gradient(config, graph, me, you, rng) for _ in range(20)])
+    exact = exact_gradient(12, look_ahead, config.opponent_rate, me, you)
+    assert_unbiased(found, exact)
+    with pytest.raises(AssertionError):
+        assert_unbiased(found, exact_gradient(12, 0, config.opponent_rate, me, you))
+
+
+@pytest.fixture
+def score_function(monkeypatch):
+    pytest.importorskip("matplotlib")
+    return load("score_function", monkeypatch)
+
+
+def test_a_picture_says_which_extra_it_needs(score_function, dilemma, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    for draw in (
+        lambda: score_function.main(score_function.Config(rows=2)),
+        lambda: dilemma.draw(dilemma.Config(), ROOT / "never.png"),
+    ):
+        with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[train\]'"):
+            draw()
+
+
+def test_a_step_along_the_scores_raises_the_reward_and_is_drawn(
+    score_function, tmp_path
+):
+    path = tmp_path / "figures" / "score.png"
+    rise = score_function.main(score_function.Config(path=str(path)))
+    assert 0.3 < rise < 0.9
+    assert path.stat().st_size > 50_000
+
+
+def test_the_step_is_the_mean_of_the_arrows_drawn(score_function):
+    drawn = {}
+
+    def keep(path, trace, before, fresh, after):
+        x = trace["x"]
+        score = trace.distribution("x").score(x)["mean"]
+        drawn["arrows"] = -trace["loss"][:, None] * score
+        drawn["step"] = after - before
+
+    score_function.draw = keep
+    score_function.main(score_function.Config(learning_rate=0.5))
+    np.testing.assert_allclose(drawn["step"], 0.5 * drawn["arrows"].mean(axis=0))
+
+
+def test_the_expected_reward_is_that_of_quadrature(score_function):
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    theta = np.array([0.3, -0.7])
+    x = theta + score_function.SIGMA * np.stack(np.meshgrid(nodes, nodes), axis=-1)
+    mean = np.sum(np.outer(weights, weights) * score_function.reward(x)) / (2 * np.pi)
+    assert score_function.expected_reward(theta) == pytest.approx(mean, abs=1e-9)
 
 
 @pytest.fixture
