@@ -132,7 +132,7 @@ def draw(config: Config, path: Path, num_seeds: int = 5) -> None:
         xlabel="update", ylabel="what a step pays, discounted mean", ylim=(-2.05, -0.95)
     )
     ax.grid(alpha=0.3)
-    ax.legend(title="look-aheads", loc="center right")
+    ax.legend(title="look-aheads", ncols=4, loc="lower right", bbox_to_anchor=(1, 0.08))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
