@@ -4,6 +4,7 @@ Reading order: `scg.node` and `scg.graph` (models), `scg.influence` (paths),
 `scg.forward` (runs), `scg.credit`, `scg.surrogate` (gradients), `scg.optimizers`.
 """
 
+from scg.audit import Audit, audit
 from scg.baselines import (
     AbstractBaseline,
     BatchMean,
@@ -15,6 +16,7 @@ from scg.baselines import (
 from scg.black_box import black_box, deterministic
 from scg.clipped import Clipped
 from scg.clipping import chain, clip_by_global_norm
+from scg.compare import Comparison, compare
 from scg.critics import GAE
 from scg.distributions import (
     AbstractDistribution,
@@ -81,6 +83,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "AbstractBaseline",
     "AbstractDistribution",
     "AbstractEstimator",
+    "Audit",
     "BaselineError",
     "BatchMean",
     "Bernoulli",
@@ -90,6 +93,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "Categorical",
     "CheckpointError",
     "Clipped",
+    "Comparison",
     "Dirichlet",
     "DistributionError",
     "DuplicateNameError",
@@ -133,9 +137,11 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "UnknownNameError",
     "UnreachableParamError",
     "adam",
+    "audit",
     "black_box",
     "chain",
     "clip_by_global_norm",
+    "compare",
     "compile",
     "deterministic",
     "estimate_gradient",

@@ -16,7 +16,7 @@ import numpy as np
 from scg.errors import InputError
 from scg.extras import require
 
-__all__ = ["draw_curves", "draw_images", "write_film"]
+__all__ = ["draw_curves", "draw_images", "new_figure", "save_figure", "write_film"]
 
 Where = str | os.PathLike[str]
 
@@ -61,7 +61,7 @@ def draw_curves(
             f"{unknown}."
         )
         raise InputError(msg)
-    figure, axes = _figure(len(names), 1, (8.0, 2.6 * len(names)))
+    figure, axes = new_figure(len(names), 1, (8.0, 2.6 * len(names)))
     for ax, name in zip(axes.flat, names, strict=True):
         known = [r for r in history if np.isfinite(r.get(name, np.nan)) and x in r]
         xs, ys = [r[x] for r in known], [r[name] for r in known]
@@ -69,7 +69,7 @@ def draw_curves(
         ax.set_ylabel(name)
         ax.grid(alpha=0.3)
     axes.flat[-1].set_xlabel(x)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_images(path: Where, images: Any, columns: int = 8) -> None:
@@ -105,13 +105,13 @@ def draw_images(path: Where, images: Any, columns: int = 8) -> None:
         raise InputError(msg)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure, axes = _figure(rows, columns, (1.4 * columns, 1.4 * rows))
+    figure, axes = new_figure(rows, columns, (1.4 * columns, 1.4 * rows))
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, image in zip(axes.flat, images, strict=False):
         reach = float(np.abs(image).max()) or 1.0
         ax.imshow(image, cmap="gray", vmin=-reach, vmax=reach)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def write_film(path: Where, frames: Sequence[Any], per_second: float = 15.0) -> None:
@@ -148,13 +148,15 @@ def write_film(path: Where, frames: Sequence[Any], per_second: float = 15.0) -> 
     imageio.imwrite(path, np.stack(frames), duration=1000.0 / per_second, loop=0)
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
+def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
+    """Make a figure with a grid of axes, and no window."""
     # Figures of their own canvas: pyplot would keep them and choose a window system.
     figure = require("matplotlib.figure", extra="train").Figure(size, layout="tight")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _save(figure: Any, path: Where) -> None:
+def save_figure(figure: Any, path: Where) -> None:
+    """Write a figure, its folder with it."""
     _folder(path)
     figure.savefig(path, dpi=110)
 
