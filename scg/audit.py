@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scg.audit_report import ChoiceFigures, SiteFigures, as_rich, as_text, draw
 from scg.errors import InputError, unknown_name
 from scg.exact_gradient import exact_gradient
-from scg.gradient_figures import combined, gradient_figures
+from scg.gradient_figures import combined, followed, gradient_figures
 from scg.graph import Graph
 from scg.program import Program
 from scg.routes import Routes
-from scg.side_by_side import Estimators, Runs, Setting, followed, side_by_side
+from scg.side_by_side import Estimators, Runs, Setting, side_by_side
 from scg.site_figures import explained_variance
 
 __all__ = ["Audit", "audit"]

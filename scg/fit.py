@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from scg.diagnose import findings_of, watched
 from scg.elementwise import Arrays, Optimizer, check_finite
 from scg.errors import InputError, NonFiniteError
 from scg.interrupt import interruptible
@@ -78,6 +79,8 @@ class FitResult:
     history : list of dict
         One record every `log_every` steps: ``"step"``, ``"seconds"`` and the metrics.
         A resumed run begins with the last 1000 records of its checkpoint.
+    findings : tuple of str
+        With `diagnose`, what went wrong, in sentences.
 
     Examples
     --------
@@ -91,6 +94,7 @@ class FitResult:
     step: int
     stopped: Stopped
     history: list[dict[str, float]]
+    findings: tuple[str, ...] = ()
 
 
 def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keyword
@@ -114,6 +118,7 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
     extra_state: Mapping[str, Stateful] | None = None,
+    diagnose: bool = False,
 ) -> FitResult:
     """Train a model.
 
@@ -172,6 +177,12 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
         Show how far the run is: live on a terminal, through `logging` elsewhere.
     extra_state : mapping of str to Stateful, optional
         Objects outside the graph that belong to the run: their state is saved.
+    diagnose : bool
+        Look now and then at gradient and nodes. Metrics get ``"signal_to_noise"``,
+        ``"entropy"``, ``"explained_variance"`` (of learned baselines) and
+        ``"dead_units"`` (of named rectified nodes), each that of the last look, and
+        what has gone wrong for long is said once: to the logger ``scg.findings``, and
+        in the result. The run itself is the same, bit for bit.
 
     Returns
     -------
@@ -213,7 +224,7 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
     [1.0, 0.25, 0.0625]
     """
     extra = dict(extra_state or {})
-    method = _as_method(model, optimizer, data, rows, samples)
+    method = watched(_as_method(model, optimizer, data, rows, samples), diagnose)
     _check_options(num_steps, log_every, save_every, save_seconds, keep, extra)
     own = {name: np.array(value, order="C") for name, value in params.items()}
     policy = SavePolicy(checkpoint, save_every, save_seconds, keep, resume)
@@ -248,7 +259,13 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
         method.settle()
         saver.save(run)
     return FitResult(
-        run.params, run.optimizer_state, run.state, run.step, stopped, run.history
+        run.params,
+        run.optimizer_state,
+        run.state,
+        run.step,
+        stopped,
+        run.history,
+        findings_of(method),
     )
 
 

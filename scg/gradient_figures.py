@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GradientFigures", "combined", "gradient_figures", "z_limit"]
+__all__ = [
+    "FOLLOWED",
+    "GradientFigures",
+    "combined",
+    "followed",
+    "gradient_figures",
+    "z_limit",
+]
+
+# Of a larger param, this many entries are followed, evenly spread.
+FOLLOWED = 4096
 
 # Of calling an unbiased estimator biased, over all of its entries.
 _FALSE_ALARM = 1e-6
@@ -57,6 +67,20 @@ class GradientFigures:
     def is_off(self) -> bool:
         """Whether the bias is more than chance can explain."""
         return self.max_z is not None and self.max_z > z_limit(self.mean.size)
+
+
+def followed(value: Any) -> NDArray[Any]:
+    """Return the entries of an array that are followed, evenly spread.
+
+    Examples
+    --------
+    >>> followed(np.eye(2)).tolist()
+    [1.0, 0.0, 0.0, 1.0]
+    """
+    flat = np.ravel(value)
+    if flat.size <= FOLLOWED:
+        return flat
+    return flat[np.linspace(0, flat.size - 1, FOLLOWED).astype(np.intp)]
 
 
 def z_limit(entries: int) -> float:

@@ -22,6 +22,7 @@ __all__ = [
     "AbstractMethod",
     "Data",
     "GradientStep",
+    "Inputs",
     "MethodUpdate",
     "State",
     "Step",

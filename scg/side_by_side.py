@@ -17,17 +17,15 @@ from numpy.typing import NDArray
 from scg.credit import assign
 from scg.errors import InputError
 from scg.estimators import AbstractEstimator
+from scg.gradient_figures import followed
 from scg.graph import Graph
 from scg.program import Program
 from scg.site_figures import credit_moments, mean_entropy, subtracts
 from scg.surrogate import Compiled, Estimate, compile
 
-__all__ = ["FOLLOWED", "Estimators", "Runs", "Setting", "followed", "side_by_side"]
+__all__ = ["Estimators", "Runs", "Setting", "side_by_side"]
 
 Estimators = Mapping[str, AbstractEstimator]
-
-# Of a larger param, this many entries are followed, evenly spread.
-FOLLOWED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +68,6 @@ class Runs:
     seconds: NDArray[np.float64]
     moments: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     entropies: dict[str, list[float | None]] = field(default_factory=dict)
-
-
-def followed(value: Any) -> NDArray[Any]:
-    """Return the entries of an array that are followed, evenly spread.
-
-    Examples
-    --------
-    >>> followed(np.eye(2)).tolist()
-    [1.0, 0.0, 0.0, 1.0]
-    """
-    flat = np.ravel(value)
-    if flat.size <= FOLLOWED:
-        return flat
-    return flat[np.linspace(0, flat.size - 1, FOLLOWED).astype(np.intp)]
 
 
 def side_by_side(

@@ -7,8 +7,13 @@ import scg
 from scg.audit_report import ChoiceFigures
 from scg.errors import InputError, UnknownNameError
 from scg.exact_gradient import exact_gradient
-from scg.gradient_figures import combined, gradient_figures, z_limit
-from scg.side_by_side import FOLLOWED, followed
+from scg.gradient_figures import (
+    FOLLOWED,
+    combined,
+    followed,
+    gradient_figures,
+    z_limit,
+)
 
 # Exact variances of one draw at (t, p) = (.45, .5).
 PLAIN, PAIR = 1.593906e-2, 6.25e-4
