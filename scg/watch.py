@@ -74,6 +74,7 @@ class Watch:
         self._calls = 0
         self._moments: dict[str, Any] = {}
         self._costs: dict[str, tuple[float, float]] = {}
+        self._silent: dict[str, tuple[int, Any]] = {}
 
     def around(self, step: Step) -> Step:
         """Return a step that is looked at."""
@@ -178,12 +179,19 @@ class Watch:
                 self._node("nothing explained", who, found <= 0)
 
     def _dead(self, node: Node, estimate: Estimate) -> float | None:
-        """Return the share of a layer's units that are 0 in all rows and steps."""
+        """Return the share of a layer's units that were 0 in all rows at recent looks.
+
+        Of a single row, half of the units are 0 at any time, but not always the same.
+        """
         value = estimate.trace.values[node.index]
         if value is None or not value.size or value.min() < 0:
             return None
         lead = value.ndim - len(node.event_shape)
-        share = float(np.mean(value.max(axis=tuple(range(lead))) == 0))
+        dead = value.max(axis=tuple(range(lead))) == 0
+        looks, before = self._silent.get(node.name, (0, 0))
+        silent = (before + 1) * dead
+        self._silent[node.name] = looks + 1, silent
+        share = float(np.mean(silent >= min(looks + 1, _NODE_LOOKS)))
         self._node("dead units", node.name, share >= 0.5, share=share)
         return share
 

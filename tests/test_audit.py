@@ -362,6 +362,24 @@ def test_the_table_has_the_same_rows(coin):
     assert list(table.columns[0].cells) == list(coin.ranking)
 
 
+def test_a_cost_that_does_not_vary_has_no_explained_variance():
+    others = {"b": score(baseline=scg.BatchMean())}
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.0)
+    b = graph.sample("b", scg.Bernoulli(logits=theta))
+    graph.cost("loss", 0 * b + 3)
+    found = audited(graph, [others], rows=3)["1"]
+    assert found.nodes["b"].explained_variance is None
+    assert found.total.variance == found.total.signal_to_noise == 0
+
+
+def test_choices_that_all_vary_are_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    found = audited(toy(), [{"b": score()}, {"b": score(standardise=True)}], rows=4)
+    found.draw(tmp_path / "audit.svg")
+    assert (tmp_path / "audit.svg").stat().st_size > 1000
+
+
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_an_audit_is_drawn(coin, tmp_path, kind):
     pytest.importorskip("matplotlib")

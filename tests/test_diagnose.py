@@ -177,6 +177,22 @@ def test_dead_units_are_found():
     assert any("'h': 80% of its units" in s for s in result.findings)
 
 
+def test_units_that_are_silent_in_single_rows_are_not_dead():
+    graph = layered()
+    result = fit(
+        scg.compile(graph, LEARNED),
+        graph.init(np.random.default_rng(0)),
+        optimizer=scg.sgd(0.0),
+        rng=np.random.default_rng(0),
+        num_steps=10 * NODES_EVERY,
+        data=lambda rng, step: {"x": rng.normal(size=(1, 3)).astype(np.float32)},
+        diagnose=True,
+        progress=False,
+    )
+    assert result.history[0]["dead_units"] > 0
+    assert not any("of its units" in s for s in result.findings)
+
+
 @pytest.mark.statistical
 def test_signal_to_noise_is_found_from_the_gradients_at_hand():
     rng, noise = np.random.default_rng(0), GradientNoise()
