@@ -92,7 +92,8 @@ def _fit(reverse: Reverse, target: Target) -> Reverse:
     value = program.nodes[target.value]
     where = reverse if target.shared else Reverse(program, trace, private=value)
     error = trace.values[target.value] - target.target
-    where.seed(value, target.weight * error * row_weight(program, trace, value))
+    adjoint = target.weight * error * row_weight(program, trace, value)
+    where.seed(value, adjoint if value.has_rows else adjoint.sum())
     return where
 
 

@@ -367,3 +367,22 @@ def test_gae_refuses_costs_after_the_loop():
             estimators={"b": scg.ScoreFunction(critic=scg.GAE("v"))},
             rng=np.random.default_rng(0),
         )
+
+
+def test_a_value_without_rows_is_fitted_to_the_mean():
+    graph = scg.Graph()
+    theta, v = graph.param("theta", 0.3), graph.param("v", 0.2)
+    graph.value("value", v * 1.0)
+    b = graph.sample("b", scg.Bernoulli(logits=theta))
+    graph.cost("loss", 3.0 * b)
+    method = scg.ScoreFunction(baseline=scg.LearnedBaseline("value"))
+    estimate = scg.estimate_gradient(
+        graph,
+        {"theta": 0.3, "v": 0.2},
+        estimators={"b": method},
+        rng=np.random.default_rng(0),
+        rows=50,
+    )
+    weight = scg.LearnedBaseline("value").weight
+    exact = weight * (0.2 - estimate.trace["loss"].mean())
+    np.testing.assert_allclose(estimate.gradient["v"], exact, rtol=1e-12)
