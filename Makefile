@@ -6,7 +6,7 @@ lint:  ## style, types, layers
 	bash .ci/lint
 
 test:
-	pytest
+	pytest -n auto
 
 format:
 	ruff check --fix
