@@ -144,13 +144,16 @@ def _spread(
 
 
 def site_adjoints(
-    program: Program, trace: Trace, index: int, credit: Credit
+    program: Program, trace: Trace, index: int, credit: Credit, slope: Any = None
 ) -> dict[str, Any]:
-    """Return the derivative of the surrogate loss by the parameters of one sample."""
+    """Return the derivative of the surrogate loss by the parameters of one sample.
+
+    `slope` is that of `Site`, for an estimator that looks down.
+    """
     node, plan = program.nodes[index], plan_of(program)
     kernel = plan.draws.get(index)
     if kernel is None or not plan.kernels:
-        site = site_of(program, trace, node, credit.cost, credit.advantage)
+        site = site_of(program, trace, node, credit.cost, credit.advantage, slope)
         return program.estimators[index].adjoints(site)
     factor = credit.factor
     if factor is None:
@@ -177,7 +180,12 @@ def _parameter(plan: Plan, trace: Trace, node: Node) -> Any:
 
 
 def site_of(
-    program: Program, trace: Trace, node: Node, cost: Any, advantage: Any
+    program: Program,
+    trace: Trace,
+    node: Node,
+    cost: Any,
+    advantage: Any,
+    slope: Any = None,
 ) -> Site:
     """Return one sample as its estimator sees it, with time folded into the rows."""
     role: Any = node.role
@@ -203,4 +211,7 @@ def site_of(
         weight,
         cost.reshape(-1),
         advantage.reshape(-1),
+        program.branching.get(node.index, 1),
+        trace.noise.get(node.index),
+        slope,
     )

@@ -96,6 +96,7 @@ def prove(routes: Routes) -> None:
     for index, choice in routes.choices.items():
         site = routes.nodes[index]
         _check_needs(routes, site, choice)
+        _check_family(routes, site, choice)
         _check_boundary(routes, site, choice)
         for name in choice.reads:
             _check_read(routes, site, choice, name)
@@ -155,6 +156,30 @@ def _check_needs(routes: Routes, site: Node, choice: Choice) -> None:
     if wanted:
         msg = f"node {site.name!r}: {choice.label} needs {wanted}, got {got}. {way_out}"
         raise EstimatorError(msg.rstrip())
+
+
+def _check_family(routes: Routes, site: Node, choice: Choice) -> None:
+    """Refuse a family, or a parameter of it, that the estimator has no rule for."""
+    role: Any = site.role
+    family = type(role.distribution)
+    if not choice.families:
+        return
+    known = choice.families.get(family)
+    if known is None:
+        names = sorted(each.__name__ for each in choice.families)
+        msg = (
+            f"node {site.name!r}: {choice.label} needs one of {', '.join(names)}, got "
+            f"{family.__name__}. Use ScoreFunction()."
+        )
+        raise EstimatorError(msg)
+    for name, parent in zip(role.names, site.inputs, strict=True):
+        if parent.index in routes.flow.carrying and name not in known:
+            msg = (
+                f"node {site.name!r}: {choice.label} differentiates {family.__name__} "
+                f"by {', '.join(sorted(known))}, got a {name} that params reach. Use "
+                "ScoreFunction(), or cut that way with scg.stop_gradient."
+            )
+            raise EstimatorError(msg)
 
 
 def _moves_support(routes: Routes, site: Node) -> bool:

@@ -126,7 +126,8 @@ class Live:
         if isinstance(role, Component):
             return inputs[0][role.position]
         if isinstance(role, Draw):
-            return role.at(inputs).reparameterise(noise)
+            estimator: Any = self.program.estimators[node.index]
+            return estimator.redraw(role.at(inputs), noise)
         if node.has_rows and not node.inputs[0].has_rows:
             return inputs[0] + np.zeros(self._rows(node, recorded), node.dtype)
         return inputs[0]

@@ -191,7 +191,7 @@ class Program:
             plates = merge(plates, (SAMPLES,))
             estimator = self.estimators[node.index]
             n = estimator.branches(node.role.distribution, node.event_shape)
-            if n > 1 or node.index in self.enumerated:
+            if n > 1 or (estimator.lays_out and not estimator.pathwise):
                 self.branching[node.index] = n
                 plates = merge(plates, (node.index,))
         if node.spec.mixes_rows and any(p != SAMPLES for p in plates):
@@ -227,7 +227,7 @@ class Program:
         return [
             i
             for i, choice in routes.choices.items()
-            if not choice.pathwise
+            if choice.scored
             and i in routes.live
             and any(p.index in self.flow.carrying for p in self.nodes[i].inputs)
         ]

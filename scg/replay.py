@@ -227,7 +227,8 @@ class _Again:
         if isinstance(role, Component):
             return inputs[0][role.position]
         if isinstance(role, Draw):
-            return role.at(inputs).reparameterise(noise)
+            estimator: Any = self.program.estimators[node.index]
+            return estimator.redraw(role.at(inputs), noise)
         if node.has_rows and not node.inputs[0].has_rows:
             return np.broadcast_to(inputs[0], (self._count(),))
         return inputs[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,13 @@ class Choice:
     needs: frozenset[str] = frozenset({"log_prob"})
     reads: tuple[str, ...] = ()
     boundary: str | None = None
+    looks_down: bool = False
+    families: Mapping[type, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def scored(self) -> bool:
+        """Whether the estimator says what the surrogate loss has of the sample."""
+        return self.looks_down or not self.pathwise
 
     @property
     def words(self) -> str:
@@ -92,6 +99,8 @@ def _choice(name: str, estimator: Any) -> Choice:
             frozenset(estimator.needs),
             tuple(estimator.reads),
             getattr(estimator, "boundary", None),  # only some estimators have credit
+            bool(estimator.looks_down),
+            estimator.families,
         )
     except (AttributeError, TypeError) as error:
         made = isinstance(estimator, type)
@@ -176,7 +185,7 @@ class Routes:
 
     def starts(self, i: int) -> bool:
         """Tell whether gradient starts at a node."""
-        scored = i in self.choices and not self.choices[i].pathwise and i in self.live
+        scored = i in self.choices and self.choices[i].scored and i in self.live
         return scored or i in self.readers or isinstance(self.nodes[i].role, Cost)
 
     def reach(self, start: int) -> dict[int, int]:

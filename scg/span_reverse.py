@@ -269,8 +269,10 @@ def pathwise(
     assert isinstance(role, Draw)
     places = plan_of(program).sources[node.index]
 
+    estimator: Any = program.estimators[node.index]
+
     def draw(*parameters: Any) -> Any:
-        return role.at(parameters).reparameterise(noise)
+        return estimator.redraw(role.at(parameters), noise)
 
     which = [i for i, p in enumerate(node.inputs) if p.index in program.flow.carrying]
     _, pull = trace_vjp(draw, [values[i] for i in places], which)

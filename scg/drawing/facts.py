@@ -87,6 +87,6 @@ class Facts:
         return [
             (i, routes.influence.node(cost).index)
             for i, choice in routes.choices.items()
-            if not choice.pathwise
+            if choice.scored
             for cost in routes.influence.downstream_costs(routes.nodes[i])
         ]

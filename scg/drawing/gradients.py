@@ -48,7 +48,7 @@ class Gradients:
         choice = routes.choices.get(edge.target)
         return (
             choice is not None
-            and not choice.pathwise
+            and choice.scored
             and edge.target in routes.live
             and edge.source in routes.flow.carrying
             and routes.flow.kind(edge) == "smooth"

@@ -8,12 +8,13 @@ check and the documentation's table are made.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 
-__all__ = ["AbstractEstimator", "Drawn", "Site", "per_event"]
+__all__ = ["AbstractEstimator", "AbstractPathwise", "Drawn", "Site", "per_event"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,10 @@ class Drawn:
     value : array, shape (rows, *event)
         With branches, the rows are rows times branches, branches innermost.
     weights : array of shape (rows,), or None
-        The probability weight of each branch; None where all weigh the same.
-    noise : array or None
-        The base noise of a reparameterised draw.
+        What each branch counts in the expectation of a cost; None where all count the
+        same. A branch that only the estimator looks at weighs 0.
+    noise : array of shape (rows, ...), or None
+        What a pathwise value is redrawn from, or what `adjoints` needs again.
     """
 
     value: Any
@@ -47,12 +49,19 @@ class Site:
     value : array, shape (rows, *event)
         Inside a loop, rows is time times rows.
     weight : float or array of shape (rows,)
-        The probability weight of the branch times 1/rows: what a sum over rows
-        needs to be the mean over runs.
+        The weight of the branch times 1/rows: what a sum over rows needs to be the
+        mean over runs.
     cost : array, shape (rows,)
         ``Q̂``, the sum of the costs the value influences, discounted where asked for.
     advantage : array, shape (rows,)
         ``Q̂`` minus the baseline, or what a critic made of it.
+    branches : int
+        How many consecutive rows are branches of one.
+    noise : array of shape (rows, ...), or None
+        That of `Drawn`.
+    slope : array like value, or None
+        Where the estimator `looks_down`, the derivative of each branch's ``Q̂`` with
+        respect to its value, or an unbiased estimate of it.
     """
 
     name: str
@@ -61,6 +70,9 @@ class Site:
     weight: Any
     cost: Any
     advantage: Any
+    branches: int = 1
+    noise: Any = None
+    slope: Any = None
 
 
 class AbstractEstimator(ABC):
@@ -69,7 +81,11 @@ class AbstractEstimator(ABC):
     `lays_out` says that the values are not free: they come with weights or noise;
     `any_order` that `scg.surrogate_loss` knows its form for every order of derivative;
     `plain` that values are drawn from the distribution, and scored by it times weight
-    and advantage, so that a kernel may do both.
+    and advantage, so that a kernel may do both; `pathwise` that all ways down must be
+    differentiable, since gradient goes along them; `looks_down` that it is pathwise
+    and yet scored, with ``site.slope`` for what would come up. `families` are the
+    families of distributions it knows, each with the parameters it differentiates by;
+    none are all.
 
     Examples
     --------
@@ -86,6 +102,8 @@ class AbstractEstimator(ABC):
     any_order: ClassVar[bool] = False
     lays_out: ClassVar[bool] = False
     plain: ClassVar[bool] = False
+    looks_down: ClassVar[bool] = False
+    families: ClassVar[Mapping[type, frozenset[str]]] = {}
     summary: ClassVar[str] = ""
 
     @property
@@ -114,6 +132,38 @@ class AbstractEstimator(ABC):
 
         Each entry has the shape of the draw (or broadcasts to the parameter's).
         """
+
+
+class AbstractPathwise(AbstractEstimator):
+    """An estimator whose values are functions of noise that gradient passes through.
+
+    What it offers besides: `redraw`, of which the reverse pass takes the derivative.
+
+    Examples
+    --------
+    >>> import scg
+    >>> isinstance(scg.Pathwise(), AbstractPathwise)
+    True
+    """
+
+    __slots__ = ()
+
+    pathwise: ClassVar[bool] = True
+    lays_out: ClassVar[bool] = True
+
+    @abstractmethod
+    def redraw(self, distribution: Any, noise: Any) -> Any:
+        """Compute the value from the noise again, with autograd's functions."""
+
+    @final
+    def branches(self, distribution: Any, event_shape: tuple[int, ...]) -> int:
+        """Return 1: no branching."""
+        return 1
+
+    @final
+    def adjoints(self, site: Site) -> dict[str, Any]:
+        """Return nothing: the gradient comes along the path."""
+        return {}
 
 
 def per_event(factor: Any, value: Any) -> Any:

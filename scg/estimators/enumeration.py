@@ -60,17 +60,9 @@ class Enumeration(AbstractEstimator):
     lays_out: ClassVar[bool] = True
     any_order: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"log_prob", "support", "no loop"})
+    reads: ClassVar[tuple[str, ...]] = ()
+    biases: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = "exact sum over a finite support"
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
-    @property
-    def biases(self) -> tuple[str, ...]:
-        """None."""
-        return ()
 
     def branches(self, distribution: Any, event_shape: tuple[int, ...]) -> int:
         """Return the size of the joint support."""

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from scg.estimators.base import AbstractEstimator, Drawn, Site
+from scg.estimators.base import AbstractPathwise, Drawn
 
 __all__ = ["Pathwise"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pathwise(AbstractEstimator):
+class Pathwise(AbstractPathwise):
     r"""Differentiate through the draw itself.
 
     .. math:: z = g(\epsilon, \phi(\theta)), \qquad
@@ -43,25 +43,11 @@ class Pathwise(AbstractEstimator):
     3.0
     """
 
-    pathwise: ClassVar[bool] = True
-    lays_out: ClassVar[bool] = True
     any_order: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"reparameterisation"})
+    reads: ClassVar[tuple[str, ...]] = ()
+    biases: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = "derivative of the draw with its noise held fixed"
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Nothing."""
-        return ()
-
-    @property
-    def biases(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    def branches(self, distribution: Any, event_shape: tuple[int, ...]) -> int:
-        """Return 1: no branching."""
-        return 1
 
     def draw(
         self, distribution: Any, shape: tuple[int, ...], rng: np.random.Generator
@@ -70,6 +56,6 @@ class Pathwise(AbstractEstimator):
         noise = distribution.noise(rng, shape)
         return Drawn(distribution.reparameterise(noise), noise=noise)
 
-    def adjoints(self, site: Site) -> dict[str, Any]:
-        """Return nothing: the gradient comes along the path."""
-        return {}
+    def redraw(self, distribution: Any, noise: Any) -> Any:
+        """Return the reparameterised draw."""
+        return distribution.reparameterise(noise)
