@@ -60,7 +60,17 @@ from scg.errors import (
     UnknownNameError,
     UnreachableParamError,
 )
-from scg.estimators import AbstractEstimator, Enumeration, Pathwise, ScoreFunction
+from scg.estimators import (
+    ARM,
+    AbstractEstimator,
+    DisARM,
+    Enumeration,
+    GumbelSoftmax,
+    MeasureValued,
+    Pathwise,
+    ScoreFunction,
+    StraightThrough,
+)
 from scg.fit import fit
 from scg.functions import (
     log_sigmoid,
@@ -80,6 +90,7 @@ from scg.surrogate import Estimate, compile, estimate_gradient, forward
 from scg.trace import Trace
 
 __all__ = [  # noqa: RUF022 - plain order, which a test holds
+    "ARM",
     "AbstractBaseline",
     "AbstractDistribution",
     "AbstractEstimator",
@@ -95,6 +106,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "Clipped",
     "Comparison",
     "Dirichlet",
+    "DisARM",
     "DistributionError",
     "DuplicateNameError",
     "Enumeration",
@@ -107,11 +119,13 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "Geometric",
     "Graph",
     "GraphError",
+    "GumbelSoftmax",
     "InputError",
     "Laplace",
     "LearnedBaseline",
     "LeaveOneOut",
     "LogNormal",
+    "MeasureValued",
     "MissingExtraError",
     "MovingAverage",
     "MultivariateNormal",
@@ -129,6 +143,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "ScoreFunction",
     "ShapeError",
     "SimulatorError",
+    "StraightThrough",
     "TanhNormal",
     "Trace",
     "TruncatedNormal",

@@ -1,18 +1,30 @@
 """Estimators, one small class a file.
 
-Read `base` first, then `score_function`, `pathwise`, `enumeration`.
+Read `base` first, then `score_function`, `pathwise`, `enumeration`; then `branches`,
+which those with branches share, and any of them.
 """
 
-from scg.estimators.base import AbstractEstimator, Drawn, Site
+from scg.estimators.arm import ARM
+from scg.estimators.base import AbstractEstimator, AbstractPathwise, Drawn, Site
+from scg.estimators.disarm import DisARM
 from scg.estimators.enumeration import Enumeration
+from scg.estimators.gumbel_softmax import GumbelSoftmax
+from scg.estimators.measure_valued import MeasureValued
 from scg.estimators.pathwise import Pathwise
 from scg.estimators.score_function import ScoreFunction
+from scg.estimators.straight_through import StraightThrough
 
 __all__ = [
+    "ARM",
     "AbstractEstimator",
+    "AbstractPathwise",
+    "DisARM",
     "Drawn",
     "Enumeration",
+    "GumbelSoftmax",
+    "MeasureValued",
     "Pathwise",
     "ScoreFunction",
     "Site",
+    "StraightThrough",
 ]

@@ -1,0 +1,83 @@
+"""Every estimator, on every family it knows, in every graph: the matrix."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from estimator_matrix import FAMILIES, GRAPHS, exact, single_estimates
+
+import scg
+from scg.estimators import AbstractEstimator
+
+ROWS = 20_000
+BITS = ["bernoulli", "bernoulli by probs", "two bits"]
+CATEGORIES = ["categorical", "categorical by probs"]
+CHOICES = [*BITS, *CATEGORIES, "one hot"]
+UNBIASED = {
+    "ARM": (scg.ARM(), BITS),
+    "DisARM": (scg.DisARM(), CHOICES),
+    "measure valued": (scg.MeasureValued(), list(FAMILIES)),
+}
+BIASED = {
+    "straight through": (scg.StraightThrough(), [*BITS, "one hot"]),
+    "Gumbel-softmax": (scg.GumbelSoftmax(), [*BITS, "one hot"]),
+    "hard Gumbel-softmax": (scg.GumbelSoftmax(hard=True), [*BITS, "one hot"]),
+}
+EVERY = UNBIASED | BIASED
+
+
+def matrix(estimators, graphs=GRAPHS):
+    return [
+        pytest.param(graph, family, estimator, id=f"{name}-{family}-{graph}")
+        for name, (estimator, families) in estimators.items()
+        for family in families
+        for graph in graphs
+    ]
+
+
+def largest_z(graph, family, estimator, rows=ROWS):
+    """Return how many standard errors the mean estimate is from the exact gradient."""
+    found, _ = single_estimates(graph, family, {"x": estimator}, rows)
+    wanted, largest = exact(graph, family), 0.0
+    for name, g in found.items():
+        error = g.std(axis=0, ddof=1) / np.sqrt(rows)
+        gap = np.abs(g.mean(axis=0) - wanted[name])
+        largest = max(largest, np.max(gap / np.maximum(error, 1e-9)))
+    return largest
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(("graph", "family", "estimator"), matrix(UNBIASED))
+def test_the_mean_estimate_is_the_exact_gradient(graph, family, estimator):
+    assert largest_z(graph, family, estimator) < 5
+
+
+@dataclass(frozen=True)
+class Scaled(AbstractEstimator):
+    """An estimator whose adjoints are too long by a tenth."""
+
+    right: Any
+    biases: ClassVar = ()
+    reads: ClassVar = ()
+    lays_out: ClassVar = True
+
+    @property
+    def families(self):
+        return self.right.families
+
+    def branches(self, distribution, event_shape):
+        return self.right.branches(distribution, event_shape)
+
+    def draw(self, distribution, shape, rng):
+        return self.right.draw(distribution, shape, rng)
+
+    def adjoints(self, site):
+        return {k: 1.1 * g for k, g in self.right.adjoints(site).items()}
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("name", UNBIASED)
+def test_an_estimate_that_is_too_long_is_refused(name):
+    estimator, families = UNBIASED[name]
+    assert largest_z("single", families[0], Scaled(estimator), 200_000) > 5
