@@ -70,6 +70,7 @@ from scg.estimators import (
     Pathwise,
     ScoreFunction,
     StraightThrough,
+    UnorderedSet,
 )
 from scg.fit import fit
 from scg.functions import (
@@ -150,6 +151,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "TruthValueError",
     "Uniform",
     "UnknownNameError",
+    "UnorderedSet",
     "UnreachableParamError",
     "adam",
     "audit",

@@ -93,6 +93,8 @@ def _not_a_draw(node: Node, draws: Mapping[str, Node]) -> EstimatorError:
 def _choice(name: str, estimator: Any) -> Choice:
     label = type(estimator).__name__
     try:
+        if isinstance(estimator, type):  # its declarations are there, but no options
+            raise TypeError  # noqa: TRY301 - the same error as for anything else
         return Choice(
             label,
             bool(estimator.pathwise),

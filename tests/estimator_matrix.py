@@ -152,8 +152,8 @@ def table_graph(graph, name, rows, prefix="", dtype=np.float64):
     row = model.input("row", dtype=np.int64)
     params = {}
     for key, value in start_of(graph, family).items():
-        value = np.asarray(value, dtype)
-        table = np.broadcast_to(value, (rows, *value.shape)).copy()
+        start = np.asarray(value, dtype)
+        table = np.broadcast_to(start, (rows, *start.shape)).copy()
         params[key] = model.param(prefix + key, table)[row]
     write(
         np,

@@ -17,6 +17,8 @@ CHOICES = [*BITS, *CATEGORIES, "one hot"]
 UNBIASED = {
     "ARM": (scg.ARM(), BITS),
     "DisARM": (scg.DisARM(), CHOICES),
+    "unordered set of 2": (scg.UnorderedSet(samples=2), CHOICES),
+    "unordered set of 3": (scg.UnorderedSet(samples=3), CHOICES),
     "measure valued": (scg.MeasureValued(), list(FAMILIES)),
 }
 BIASED = {

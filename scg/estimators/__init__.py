@@ -13,6 +13,7 @@ from scg.estimators.measure_valued import MeasureValued
 from scg.estimators.pathwise import Pathwise
 from scg.estimators.score_function import ScoreFunction
 from scg.estimators.straight_through import StraightThrough
+from scg.estimators.unordered_set import UnorderedSet
 
 __all__ = [
     "ARM",
@@ -27,4 +28,5 @@ __all__ = [
     "ScoreFunction",
     "Site",
     "StraightThrough",
+    "UnorderedSet",
 ]

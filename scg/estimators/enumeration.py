@@ -13,7 +13,7 @@ from scg.errors import EstimatorError
 from scg.estimators.base import AbstractEstimator, Drawn, Site
 from scg.estimators.score_function import ScoreFunction
 
-__all__ = ["Enumeration"]
+__all__ = ["Enumeration", "joint_support"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +66,14 @@ class Enumeration(AbstractEstimator):
 
     def branches(self, distribution: Any, event_shape: tuple[int, ...]) -> int:
         """Return the size of the joint support."""
-        support = distribution.support()
-        size = len(support) ** _elements(support, event_shape)
-        if size > self.limit:
-            msg = (
-                f"Enumeration: expected a joint support of at most {self.limit} "
-                "values, "
-                f"got {size} for an event of shape {event_shape}. Raise limit, or use "
-                "ScoreFunction(baseline=LeaveOneOut(), samples=...)."
-            )
-            raise EstimatorError(msg)
-        return size
+        return len(joint_support(distribution, event_shape, self.limit, "Enumeration"))
 
     def draw(
         self, distribution: Any, shape: tuple[int, ...], rng: np.random.Generator
     ) -> Drawn:
         """Lay the support out along the branches, with its probabilities as weights."""
-        event = shape[1:]
-        support = distribution.support()
-        joint = np.array(
-            list(itertools.product(support, repeat=_elements(support, event))),
-            support.dtype,
-        ).reshape(-1, *event)
-        value = np.tile(joint, (shape[0] // len(joint),) + (1,) * len(event))
+        joint = joint_support(distribution, shape[1:], self.limit, "Enumeration")
+        value = np.tile(joint, (shape[0] // len(joint),) + (1,) * (joint.ndim - 1))
         log_prob = distribution.log_prob(value)
         weights = np.exp(log_prob.reshape(len(value), -1).sum(axis=1))
         return Drawn(value, weights=weights)
@@ -98,6 +83,26 @@ class Enumeration(AbstractEstimator):
         return ScoreFunction().adjoints(site)
 
 
-def _elements(support: Any, event_shape: tuple[int, ...]) -> int:
-    """Count the elements of an event; one of them may itself be a vector."""
-    return math.prod(event_shape[: len(event_shape) - support[0].ndim])
+def joint_support(
+    distribution: Any, event_shape: tuple[int, ...], limit: int, who: str
+) -> Any:
+    """List the values of a draw of several elements, all combinations of theirs.
+
+    Raises
+    ------
+    EstimatorError
+        When they are more than `limit`.
+    """
+    support = distribution.support()
+    # An element may itself be a vector.
+    elements = math.prod(event_shape[: len(event_shape) - support[0].ndim])
+    size = len(support) ** elements
+    if size > limit:
+        msg = (
+            f"{who}: expected a joint support of at most {limit} values, got {size} "
+            f"for an event of shape {event_shape}. Raise limit, or use "
+            "ScoreFunction(baseline=LeaveOneOut(), samples=...)."
+        )
+        raise EstimatorError(msg)
+    joint = list(itertools.product(support, repeat=elements))
+    return np.array(joint, support.dtype).reshape(-1, *event_shape)
