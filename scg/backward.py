@@ -23,7 +23,7 @@ from scg.reverse import Reverse
 from scg.sums import row_weight
 from scg.trace import Trace
 
-__all__ = ["backward", "scores", "site_of"]
+__all__ = ["backward", "cost_seed", "scores", "site_adjoints", "site_of"]
 
 
 def backward(
@@ -70,7 +70,7 @@ def _taken_back(
     reverse = Reverse(program, trace)
     for cost in program.costs:
         if cost.index in program.flow.carrying:
-            reverse.seed(cost, _cost_seed(program, trace, cost))
+            reverse.seed(cost, cost_seed(program, trace, cost))
     for index, adjoints in sites.items():
         reverse.seed_site(program.nodes[index], adjoints)
     for node, adjoint in seeds:
@@ -107,7 +107,8 @@ def _finished(node: Node, arrived: Mapping[int, Any]) -> Any:
     return found
 
 
-def _cost_seed(program: Program, trace: Trace, cost: Node) -> Any:
+def cost_seed(program: Program, trace: Trace, cost: Node) -> Any:
+    """Return what each row of a cost counts in the mean over runs."""
     if not cost.has_rows:
         return np.ones((), cost.dtype)
     weight = row_weight(program, trace, cost)

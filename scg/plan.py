@@ -140,7 +140,8 @@ class Plan:
         if isinstance(node.role, Scan):
             return True
         if isinstance(node.role, Draw):
-            return node.index in self.program.flow.pathwise
+            i, estimators = node.index, self.program.estimators
+            return i in self.program.flow.pathwise and not estimators[i].looks_down
         return bool(self.crossings.get(node.index))
 
     def _kinds(self) -> tuple[list[Plates], list[int]]:

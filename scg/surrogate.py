@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from scg.backward import backward, scores
+from scg.backward import backward
 from scg.credit import assign
 from scg.estimators import AbstractEstimator
 from scg.finite import check_finite_costs
@@ -26,6 +26,7 @@ from scg.graph import Graph
 from scg.parts import run
 from scg.program import Program, schedule
 from scg.roles import EnvironmentStep
+from scg.slopes import all_scores
 from scg.trace import Trace
 
 __all__ = [
@@ -105,7 +106,7 @@ class Compiled:
         cost = mean_cost(program, trace)
         with np.errstate(over="ignore"):
             credits = assign(program, trace, state or {})
-            sites, seeds = scores(program, trace, credits)
+            sites, seeds = all_scores(program, trace, credits)
         targets = [c.target for c in credits.values() if c.target is not None]
         gradient = backward(program, trace, sites, targets, seeds)
         after = {k: v for credit in credits.values() for k, v in credit.state.items()}

@@ -12,19 +12,40 @@ from scg.estimators import AbstractEstimator
 
 ROWS = 20_000
 BITS = ["bernoulli", "bernoulli by probs", "two bits"]
-CATEGORIES = ["categorical", "categorical by probs"]
-CHOICES = [*BITS, *CATEGORIES, "one hot"]
+SMOOTH = [*BITS, "one hot"]
+CHOICES = [*SMOOTH, "categorical", "categorical by probs"]
+NORMALS = ["normal", "normal by log scale"]
+
+
+def wider(p):
+    """Make a proposal: a normal distribution or a choice made flatter."""
+    if isinstance(p, scg.Normal):
+        scale = np.exp(p.log_scale) if p.scale is None else p.scale
+        return scg.Normal(p.mean, 1.5 * scale)
+    if p.probs is None:
+        return p.replace(logits=0.5 * p.logits)
+    count = 2 if isinstance(p, scg.Bernoulli) else p.probs.shape[-1]
+    return p.replace(probs=0.5 * p.probs + 0.5 / count)
+
+
 UNBIASED = {
     "ARM": (scg.ARM(), BITS),
     "DisARM": (scg.DisARM(), CHOICES),
     "unordered set of 2": (scg.UnorderedSet(samples=2), CHOICES),
     "unordered set of 3": (scg.UnorderedSet(samples=3), CHOICES),
     "measure valued": (scg.MeasureValued(), list(FAMILIES)),
+    "importance": (scg.ImportanceSampling(wider), [*CHOICES, *NORMALS]),
+    "importance of 3": (scg.ImportanceSampling(wider, 3), [*CHOICES, *NORMALS]),
+    "MuProp": (scg.MuProp(), [*SMOOTH, *NORMALS]),
+    "fitted MuProp": (scg.MuProp(coefficient=None), [*SMOOTH, *NORMALS]),
+    "REBAR": (scg.REBAR(coefficient=1.0), SMOOTH),
+    "fitted REBAR": (scg.REBAR(), SMOOTH),
+    "RELAX": (scg.RELAX(), SMOOTH),
 }
 BIASED = {
-    "straight through": (scg.StraightThrough(), [*BITS, "one hot"]),
-    "Gumbel-softmax": (scg.GumbelSoftmax(), [*BITS, "one hot"]),
-    "hard Gumbel-softmax": (scg.GumbelSoftmax(hard=True), [*BITS, "one hot"]),
+    "straight through": (scg.StraightThrough(), SMOOTH),
+    "Gumbel-softmax": (scg.GumbelSoftmax(), SMOOTH),
+    "hard Gumbel-softmax": (scg.GumbelSoftmax(hard=True), SMOOTH),
 }
 EVERY = UNBIASED | BIASED
 
@@ -67,6 +88,14 @@ class Scaled(AbstractEstimator):
     @property
     def families(self):
         return self.right.families
+
+    @property
+    def looks_down(self):
+        return self.right.looks_down
+
+    @property
+    def pathwise(self):
+        return self.right.pathwise
 
     def branches(self, distribution, event_shape):
         return self.right.branches(distribution, event_shape)

@@ -9,21 +9,29 @@ from scg.estimators.base import AbstractEstimator, AbstractPathwise, Drawn, Site
 from scg.estimators.disarm import DisARM
 from scg.estimators.enumeration import Enumeration
 from scg.estimators.gumbel_softmax import GumbelSoftmax
+from scg.estimators.importance import ImportanceSampling
 from scg.estimators.measure_valued import MeasureValued
+from scg.estimators.muprop import MuProp
 from scg.estimators.pathwise import Pathwise
+from scg.estimators.rebar import REBAR
+from scg.estimators.relax import RELAX
 from scg.estimators.score_function import ScoreFunction
 from scg.estimators.straight_through import StraightThrough
 from scg.estimators.unordered_set import UnorderedSet
 
 __all__ = [
     "ARM",
+    "REBAR",
+    "RELAX",
     "AbstractEstimator",
     "AbstractPathwise",
     "DisARM",
     "Drawn",
     "Enumeration",
     "GumbelSoftmax",
+    "ImportanceSampling",
     "MeasureValued",
+    "MuProp",
     "Pathwise",
     "ScoreFunction",
     "Site",

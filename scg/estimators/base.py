@@ -60,8 +60,8 @@ class Site:
     noise : array of shape (rows, ...), or None
         That of `Drawn`.
     slope : array like value, or None
-        Where the estimator `looks_down`, the derivative of each branch's ``Q̂`` with
-        respect to its value, or an unbiased estimate of it.
+        Where the estimator `looks_down`, the derivative of each branch's ``Q̂`` by its
+        value, or an unbiased estimate of it, times what the row counts in the mean.
     """
 
     name: str

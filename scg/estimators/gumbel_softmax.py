@@ -10,7 +10,8 @@ import numpy as np
 
 from scg.errors import EstimatorError
 from scg.estimators.base import AbstractPathwise, Drawn
-from scg.estimators.relaxed import VECTORS, concrete, gumbel, harden, with_slope
+from scg.estimators.coupled import hard, open_uniform, prior, soft
+from scg.estimators.relaxed import VECTORS, with_slope
 
 __all__ = ["GumbelSoftmax"]
 
@@ -87,12 +88,11 @@ class GumbelSoftmax(AbstractPathwise):
         self, distribution: Any, shape: tuple[int, ...], rng: np.random.Generator
     ) -> Drawn:
         """Draw the noise, and the value from it."""
-        noise = gumbel(distribution, shape, rng)
+        noise = open_uniform(distribution, shape, rng)
         return Drawn(np.asarray(self.redraw(distribution, noise)), noise=noise)
 
     def redraw(self, distribution: Any, noise: Any) -> Any:
         """Return the smooth value, or the hard one with its derivative."""
-        soft = concrete(distribution, noise, self.temperature)
-        if not self.hard:
-            return soft
-        return with_slope(harden(distribution, noise), soft)
+        z = prior(distribution, noise)
+        smooth = soft(distribution, z, self.temperature)
+        return with_slope(hard(distribution, z), smooth) if self.hard else smooth

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
+from autograd import make_vjp
 from autograd.extend import defvjp, primitive
 from autograd.numpy.numpy_vjps import unbroadcast_f
 
 from scg.distributions import Bernoulli, OneHotCategorical
-from scg.estimators.branches import uniform
 from scg.estimators.choices import CHOICES, is_bit
 from scg.functions import sigmoid, softmax
 
-__all__ = ["VECTORS", "concrete", "gumbel", "harden", "log_odds", "mean", "with_slope"]
+__all__ = ["VECTORS", "log_odds", "mean", "pull", "with_slope"]
 
 # Whole numbers have no derivative: one of K is a vector here.
 VECTORS: Mapping[type, frozenset[str]] = {
@@ -48,23 +49,19 @@ def log_odds(distribution: Any) -> Any:
     return anp.log(p) - anp.log1p(-p) if is_bit(distribution) else anp.log(p)
 
 
-def gumbel(distribution: Any, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-    """Draw logistic noise for bits, Gumbel noise for categories."""
-    u = uniform(rng, shape, distribution.dtype)
-    u = np.clip(u, np.finfo(u.dtype).tiny, 1 - np.finfo(u.dtype).epsneg)
-    return np.log(u) - np.log1p(-u) if is_bit(distribution) else -np.log(-np.log(u))
+def pull(function: Any, distribution: Any, g: Any) -> dict[str, Any]:
+    """Take the adjoint of a function of a distribution to each of its parameters.
+
+    Parameters are arrays of the function's shape; scalars are constants.
+    """
+    found = {}
+    for name, x in distribution.parameters.items():
+        if isinstance(x, np.ndarray):
+            varied = partial(_varied, function, distribution, name)
+            vjp, _ = make_vjp(varied)(x)
+            found[name] = np.asarray(vjp(g), x.dtype)
+    return found
 
 
-def concrete(distribution: Any, noise: Any, temperature: float) -> Any:
-    """Return the draw of the noise with its threshold, or its argmax, made smooth."""
-    squash = sigmoid if is_bit(distribution) else softmax
-    return squash((log_odds(distribution) + noise) / temperature)
-
-
-def harden(distribution: Any, noise: Any) -> Any:
-    """Return the draw of the noise itself."""
-    z = np.asarray(log_odds(distribution)) + noise
-    if is_bit(distribution):
-        return np.asarray(z > 0, distribution.dtype)
-    place = z.argmax(axis=-1)[..., np.newaxis]
-    return np.equal(place, np.arange(z.shape[-1])).astype(distribution.dtype)
+def _varied(function: Any, distribution: Any, name: str, x: Any) -> Any:
+    return function(distribution.replace(**{name: x}))

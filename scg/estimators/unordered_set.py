@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -118,16 +118,8 @@ class UnorderedSet(AbstractEstimator):
         q = by_branch(site.advantage, site.branches)
         shares = by_branch(site.noise, site.branches)
         b = np.matmul(shares, q[..., np.newaxis]).reshape(-1)
-        return ScoreFunction().adjoints(
-            Site(
-                site.name,
-                site.distribution,
-                site.value,
-                site.weight,
-                site.cost,
-                site.advantage - b,
-            )
-        )
+        less = replace(site, advantage=site.advantage - b)
+        return ScoreFunction().adjoints(less)
 
 
 def _repeated(distribution: Any, times: int) -> Any:

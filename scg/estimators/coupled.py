@@ -1,0 +1,77 @@
+r"""Draws of bits and categories with the noise they came from, and noise given them.
+
+With :math:`z = \ell + g`, where g is logistic for a bit and Gumbel for categories, the
+draw b is z's threshold or argmax. Given b, :math:`\tilde z` is drawn from what z can
+have been; both are differentiable in ℓ with their uniform noise held.
+
+References
+----------
+Tucker et al. 2017, "REBAR: low-variance, unbiased gradient estimates for discrete
+latent variable models", appendix; Grathwohl et al. 2018, "Backpropagation through the
+void", appendix B.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from scg.estimators.branches import uniform
+from scg.estimators.choices import is_bit
+from scg.estimators.relaxed import log_odds, mean
+from scg.functions import log_softmax, sigmoid, softmax
+
+__all__ = ["given_draw", "hard", "open_uniform", "prior", "soft"]
+
+
+def open_uniform(
+    distribution: Any, shape: tuple[int, ...], rng: np.random.Generator
+) -> Any:
+    """Draw from U(0, 1) without its ends."""
+    u = uniform(rng, shape, distribution.dtype)
+    info = np.finfo(u.dtype)
+    return np.clip(u, info.tiny, 1 - info.epsneg)
+
+
+def prior(distribution: Any, u: Any) -> Any:
+    """Return z of the noise."""
+    if is_bit(distribution):
+        return log_odds(distribution) + anp.log(u) - anp.log1p(-u)
+    return _log_masses(distribution) - anp.log(-anp.log(u))
+
+
+def hard(distribution: Any, z: Any) -> Any:
+    """Return the draw: z's threshold, or its argmax."""
+    if is_bit(distribution):
+        return np.asarray(z > 0, distribution.dtype)
+    place = z.argmax(axis=-1)[..., np.newaxis]
+    return np.equal(place, np.arange(z.shape[-1])).astype(distribution.dtype)
+
+
+def soft(distribution: Any, z: Any, temperature: float) -> Any:
+    """Return the draw made smooth."""
+    squash = sigmoid if is_bit(distribution) else softmax
+    return squash(z / temperature)
+
+
+def given_draw(distribution: Any, v: Any, b: Any) -> Any:
+    """Return z̃ of the noise, given the draw."""
+    if is_bit(distribution):
+        p = mean(distribution)
+        # v' is uniform on what leads to b: above 1 - p for a 1, below for a 0.
+        low, high = v * (1 - p), (1 - v) * p  # v' for a 0, and 1 - v' for a 1
+        zero = anp.log(low) - anp.log1p(-low)
+        one = anp.log1p(-high) - anp.log(high)
+        return log_odds(distribution) + anp.where(b > 0, one, zero)
+    e = -anp.log(v)
+    first = anp.sum(b * e, axis=-1, keepdims=True)
+    later = e * anp.exp(-_log_masses(distribution)) + first
+    return -anp.log(anp.where(b > 0, first + 0 * later, later))
+
+
+def _log_masses(distribution: Any) -> Any:
+    if distribution.probs is None:
+        return log_softmax(distribution.logits)
+    return anp.log(distribution.probs)
