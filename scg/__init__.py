@@ -12,8 +12,10 @@ from scg.baselines import (
     LeaveOneOut,
     MovingAverage,
     NoBaseline,
+    OptimalConstant,
 )
 from scg.black_box import black_box, deterministic
+from scg.bound import estimate_bound_gradient
 from scg.clipped import Clipped
 from scg.clipping import chain, clip_by_global_norm
 from scg.compare import Comparison, compare
@@ -143,6 +145,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "Normal",
     "NotDifferentiableError",
     "OneHotCategorical",
+    "OptimalConstant",
     "Pathwise",
     "PictureError",
     "Poisson",
@@ -169,6 +172,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "compare",
     "compile",
     "deterministic",
+    "estimate_bound_gradient",
     "estimate_gradient",
     "fit",
     "forward",

@@ -257,10 +257,29 @@ def _baseline(
         mixes(program, node, cost) for cost in program.costs
     )
     row_axis = None if joined else len(lead)
-    inputs = BaselineInputs(q.reshape(shape), axis, row_axis, value, past, node.name)
+    scores = None
+    if baseline.looks_at_scores:
+        scores = _squared_scores(program, trace, node, q.shape).reshape(shape)
+    inputs = BaselineInputs(
+        q.reshape(shape), axis, row_axis, value, past, node.name, scores
+    )
     b, after = baseline(inputs)
     b = np.asarray(b, q.dtype)
     if b.ndim and b.shape != shape:
         b = np.broadcast_to(b, shape)
     b = b.reshape(q.shape) if b.ndim else b
     return b, {prefix + k: v for k, v in after.items()}
+
+
+def _squared_scores(
+    program: Program, trace: Trace, node: Node, shape: tuple[int, ...]
+) -> Any:
+    """Return the squared length of each score, by the parameters params reach."""
+    role: Any = node.role
+    drawn = trace.values[node.index]
+    score = trace.distribution(node.name).score(drawn)
+    total = np.zeros(shape, node.store.float_dtype(node.name))
+    for name, parent in zip(role.names, node.inputs, strict=True):
+        if parent.index in program.flow.carrying:
+            total += np.square(score[name]).reshape(*shape, -1).sum(axis=-1)
+    return total

@@ -1,7 +1,8 @@
-"""Baselines, small classes: read `base`, then `simple`, then `learned`."""
+"""Baselines, small classes: read `base`, then `simple`, `optimal`, `learned`."""
 
 from scg.baselines.base import AbstractBaseline, BaselineInputs
 from scg.baselines.learned import LearnedBaseline
+from scg.baselines.optimal import OptimalConstant
 from scg.baselines.simple import BatchMean, LeaveOneOut, MovingAverage, NoBaseline
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "LeaveOneOut",
     "MovingAverage",
     "NoBaseline",
+    "OptimalConstant",
 ]

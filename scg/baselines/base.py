@@ -30,6 +30,8 @@ class BaselineInputs:
         What the baseline returned at the step before; empty at the first.
     name : str
         The node's name, for messages.
+    squared_score : array, shape of `cost`, or None
+        The squared length of the score, for a baseline that `looks_at_scores`.
     """
 
     cost: Any
@@ -38,13 +40,15 @@ class BaselineInputs:
     value: Any
     state: Mapping[str, Any]
     name: str
+    squared_score: Any = None
 
 
 class AbstractBaseline(ABC):
     """A number for each row, from what the node does not influence.
 
     `of_one_step` says that it looks at one step, or one sample, at a time: it keeps no
-    state, and time may be any axis of samples that are alike.
+    state, and time may be any axis of samples that are alike; `looks_at_scores` that
+    it is given the lengths of the scores.
 
     Examples
     --------
@@ -56,6 +60,7 @@ class AbstractBaseline(ABC):
     __slots__ = ()
 
     of_one_step: ClassVar[bool] = False
+    looks_at_scores: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -10,7 +10,7 @@ import numpy as np
 from scg.baselines.base import AbstractBaseline, BaselineInputs
 from scg.errors import BaselineError
 
-__all__ = ["BatchMean", "LeaveOneOut", "MovingAverage", "NoBaseline"]
+__all__ = ["BatchMean", "LeaveOneOut", "MovingAverage", "NoBaseline", "refuse_few"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,15 @@ class MovingAverage(AbstractBaseline):
         ), after
 
 
-def _others(
+def refuse_few(
     inputs: BaselineInputs, axis: int | None, who: str, what: str, way_out: str
-) -> Any:
+) -> None:
+    """Refuse costs that depend on others' draws, and those that have no others.
+
+    Raises
+    ------
+    BaselineError
+    """
     if inputs.row_axis is None:
         msg = (
             f"node {inputs.name!r}: {who} expected {what} whose costs depend on no "
@@ -206,10 +212,17 @@ def _others(
         )
         raise BaselineError(msg)
     count = 1 if axis is None else inputs.cost.shape[axis]
-    if axis is None or count < 2:
+    if count < 2:
         msg = (
             f"node {inputs.name!r}: {who} expected at least 2 {what}, got 1. {way_out}"
         )
         raise BaselineError(msg)
+
+
+def _others(
+    inputs: BaselineInputs, axis: int | None, who: str, what: str, way_out: str
+) -> Any:
+    refuse_few(inputs, axis, who, what, way_out)
+    assert axis is not None
     total = np.add.reduce(inputs.cost, axis=axis, keepdims=True)
-    return (total - inputs.cost) / (count - 1)
+    return (total - inputs.cost) / (inputs.cost.shape[axis] - 1)

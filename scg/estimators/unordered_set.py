@@ -33,7 +33,7 @@ class UnorderedSet(AbstractEstimator):
     :math:`P_{\setminus s}` that with s taken away beforehand; the ratio in b is 1 for
     t = s. The weights sum to 1, and what is upstream is credited with
     :math:`\sum_s w_s \hat Q_s`. Given s, b has the expected cost for its mean, so that
-    it adds no bias. No two branches have the same value; where they have them all, no
+    it adds no bias; with one sample there is none. No two branches have the same value; where they have them all, no
     variance is left, and this is `Enumeration`.
 
     Parameters
@@ -140,7 +140,9 @@ def _without_one(w: Any, k: int) -> Any:
 def _shares(p: Any, w: Any) -> Any:
     """Return what the cost of t counts in the baseline of s, shape (rows, s, t)."""
     k = p.shape[1]
-    out = np.empty((len(p), k, k), p.dtype)
+    out = np.zeros((len(p), k, k), p.dtype)
+    if k == 1:  # one draw has no others that know the mean
+        return out
     for s in range(k):
         for t in range(k):
             out[:, s, t] = p[:, t]
