@@ -106,7 +106,8 @@ def estimate_bound_gradient(  # noqa: PLR0913 - as `estimate_gradient`
     mean_cost(program, trace)  # which refuses what is not finite
     c = _total(program, trace)
     bound = -(logsumexp(-c) - np.log(samples).astype(c.dtype))
-    advantage = bound[:, np.newaxis] - (_without_one(c) if leave_one_out else 0)
+    b = _without_one(c) if leave_one_out else np.zeros_like(c)
+    advantage = bound[:, np.newaxis] - b
     credits = {
         i: Credit(*_credited(program, trace, i, c, advantage), None, {})
         for i in program.scored

@@ -1,5 +1,6 @@
 """Every estimator, on every family it knows, in every graph: the matrix."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,6 +10,8 @@ from estimator_matrix import FAMILIES, GRAPHS, exact, single_estimates
 
 import scg
 from scg.estimators import AbstractEstimator
+from scg.slopes import all_scores
+from scg.streams import Streams
 
 ROWS = 20_000
 BITS = ["bernoulli", "bernoulli by probs", "two bits"]
@@ -112,3 +115,135 @@ class Scaled(AbstractEstimator):
 def test_an_estimate_that_is_too_long_is_refused(name):
     estimator, families = UNBIASED[name]
     assert largest_z("single", families[0], Scaled(estimator), 200_000) > 5
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("family", ["bernoulli", "one hot"])
+@pytest.mark.parametrize("name", BIASED)
+def test_a_declared_bias_is_there(name, family, graph):
+    estimator, _ = BIASED[name]
+    assert estimator.biases
+    assert not estimator.unbiased
+    assert largest_z(graph, family, estimator) > 5
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("drop", ["v", "slope", "score"])
+def test_rebar_without_one_of_its_terms_is_refused(drop, monkeypatch):
+    if drop == "v":  # the conditional noise held constant
+        monkeypatch.setattr(
+            "scg.estimators.coupled.mean",
+            lambda d: scg.stop_gradient(scg.sigmoid(d.logits)),
+        )
+    elif drop == "slope":  # what comes up from samples below left out
+        monkeypatch.setattr("scg.slopes.all_scores", lambda *_: ({}, []))
+        monkeypatch.setattr("scg.surrogate.all_scores", all_scores)
+    else:  # that of the smooth cost left out
+        kept = itertools.cycle([1, 0])
+        monkeypatch.setattr(
+            "scg.estimators.rebar.scaled_score",
+            lambda d, b, f: {"logits": next(kept) * f * (b - scg.sigmoid(d.logits))},
+        )
+    estimator = scg.REBAR(coefficient=1.0)
+    assert largest_z("chain", "bernoulli", estimator, 200_000) > 5
+
+
+TOGETHER = [
+    (scg.REBAR(), scg.REBAR(), scg.REBAR()),
+    (scg.MuProp(), scg.REBAR(), scg.MuProp()),
+    (scg.ARM(), scg.DisARM(), scg.ARM()),
+    (scg.DisARM(), scg.MuProp(), scg.Enumeration()),
+    (scg.MeasureValued(), scg.UnorderedSet(samples=2), scg.DisARM()),
+    (scg.RELAX(), scg.MeasureValued(), scg.RELAX()),
+    (scg.UnorderedSet(samples=1), scg.ARM(), scg.REBAR()),
+    (
+        scg.ScoreFunction(baseline=scg.LeaveOneOut(), samples=2),
+        scg.REBAR(),
+        scg.ScoreFunction(baseline=scg.LeaveOneOut(), samples=2),
+    ),
+    (
+        scg.ScoreFunction(baseline=scg.OptimalConstant()),
+        scg.DisARM(),
+        scg.ScoreFunction(baseline=scg.BatchMean()),
+    ),
+]
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("several", TOGETHER, ids=str)
+def test_estimators_above_and_below_each_other_are_unbiased(several):
+    estimators = dict(zip("axd", several, strict=True))
+    found, _ = single_estimates("chain", "bernoulli", estimators, ROWS)
+    for name, wanted in exact("chain", "bernoulli").items():
+        g = found[name]
+        assert abs(g.mean() - wanted) < 5 * g.std(ddof=1) / np.sqrt(ROWS)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_estimate_is_repeated_by_its_seed_and_does_not_depend_on_names(name):
+    estimator, families = EVERY[name]
+    for family in families:
+        first, _ = single_estimates("chain", family, {"x": estimator}, 8)
+        again, _ = single_estimates("chain", family, {"x": estimator}, 8)
+        other, _ = single_estimates("chain", family, {"x": estimator}, 8, seed=1)
+        renamed, _ = single_estimates(
+            "chain", family, {"x": estimator}, 8, prefix="another "
+        )
+        for key, g in first.items():
+            np.testing.assert_array_equal(g, again[key])
+            np.testing.assert_array_equal(g, renamed[key])
+        assert any((g != other[key]).any() for key, g in first.items())
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_shapes_and_dtypes_are_those_of_the_params(name, dtype):
+    estimator, families = EVERY[name]
+    for family in families:
+        found, estimate = single_estimates(
+            "chain", family, {"x": estimator}, 4, dtype=dtype
+        )
+        for key, value in FAMILIES[family].params.items():
+            assert found[key].shape == (4, *np.shape(value))
+        for g in estimate.gradient.values():
+            assert g.dtype == dtype
+        if "categorical" in family:  # a whole number times a float is of float64
+            continue
+        for value in estimate.trace.values:
+            if value is not None and value.dtype.kind == "f":
+                assert value.dtype == dtype
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_params_without_rows_have_the_summed_gradient(name, monkeypatch):
+    """A table of equal params for each row, or one set of params: the same draws."""
+    state = Streams._state
+    monkeypatch.setattr(Streams, "_state", lambda self, node: state(self, 0))
+    estimator, families = EVERY[name]
+    for family in families:
+        kind, graph = FAMILIES[family], scg.Graph()
+        params = {k: graph.param(k, v) for k, v in kind.params.items()}
+        x = kind.number(np, graph.sample("x", kind.make(*params.values())))
+        graph.cost("loss", (np.tanh(x) - 0.3) ** 2)
+        tabled = scg.Graph()
+        row = tabled.input("row", dtype=np.int64)
+        tables = {
+            k: tabled.param(k, np.tile(v, (6, *(1,) * np.ndim(v))))[row]
+            for k, v in kind.params.items()
+        }
+        x = kind.number(np, tabled.sample("x", kind.make(*tables.values())))
+        tabled.cost("loss", (np.tanh(x) - 0.3) ** 2)
+        one, each = (
+            scg.estimate_gradient(
+                model,
+                model.init(np.random.default_rng(0)),
+                inputs,
+                estimators={"x": estimator},
+                rng=np.random.default_rng(0),
+                rows=6,
+            ).gradient
+            for model, inputs in [(graph, {}), (tabled, {"row": np.arange(6)})]
+        )
+        for key, g in one.items():
+            np.testing.assert_allclose(each[key].sum(axis=0), g, rtol=1e-9, atol=1e-12)

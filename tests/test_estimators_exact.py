@@ -279,7 +279,7 @@ def test_the_gaussian_table_refuses_branches_that_are_not_coupled(monkeypatch):
         lambda self, d, value, rng: np.stack(
             [
                 d.mean + s * np.sqrt(2 * e)
-                for s, e in zip([1, -1], uncoupled(rng, value.shape))
+                for s, e in zip([1, -1], uncoupled(rng, value.shape), strict=True)
             ]
             + [value, value]
         ),

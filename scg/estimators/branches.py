@@ -11,7 +11,15 @@ import numpy as np
 
 from scg.estimators.base import Site
 
-__all__ = ["by_branch", "flat", "of_rows", "on_first", "row_weight", "uniform"]
+__all__ = [
+    "by_branch",
+    "flat",
+    "is_array",
+    "of_rows",
+    "on_first",
+    "row_weight",
+    "uniform",
+]
 
 
 def by_branch(x: Any, branches: int) -> Any:
@@ -55,12 +63,17 @@ def of_rows(distribution: Any, shape: tuple[int, ...], branches: int) -> Any:
     consumed = max(map(np.ndim, parameters.values())) - len(distribution.shape)
 
     def slim(x: Any) -> Any:
-        if not isinstance(x, np.ndarray):  # a scalar has no dtype to keep
+        if not is_array(x):
             return x
         whole = (*shape, *x.shape[x.ndim - consumed :]) if consumed else shape
         return np.broadcast_to(x, whole)[::branches]
 
     return distribution.replace(**{k: slim(x) for k, x in parameters.items()})
+
+
+def is_array(x: Any) -> bool:
+    """Tell whether a parameter has a dtype; a Python scalar takes that of others."""
+    return isinstance(x, np.ndarray | np.generic)
 
 
 def uniform(

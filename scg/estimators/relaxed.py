@@ -13,6 +13,7 @@ from autograd.extend import defvjp, primitive
 from autograd.numpy.numpy_vjps import unbroadcast_f
 
 from scg.distributions import Bernoulli, OneHotCategorical
+from scg.estimators.branches import is_array
 from scg.estimators.choices import CHOICES, is_bit
 from scg.functions import sigmoid, softmax
 
@@ -56,7 +57,7 @@ def pull(function: Any, distribution: Any, g: Any) -> dict[str, Any]:
     """
     found = {}
     for name, x in distribution.parameters.items():
-        if isinstance(x, np.ndarray):
+        if is_array(x):
             varied = partial(_varied, function, distribution, name)
             vjp, _ = make_vjp(varied)(x)
             found[name] = np.asarray(vjp(g), x.dtype)

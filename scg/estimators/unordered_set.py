@@ -9,7 +9,7 @@ import numpy as np
 
 from scg.errors import EstimatorError
 from scg.estimators.base import AbstractEstimator, Drawn, Site
-from scg.estimators.branches import by_branch, flat, of_rows
+from scg.estimators.branches import by_branch, flat, is_array, of_rows
 from scg.estimators.enumeration import joint_support
 from scg.estimators.score_function import ScoreFunction
 from scg.estimators.subsets import remaining, without_replacement
@@ -33,8 +33,8 @@ class UnorderedSet(AbstractEstimator):
     :math:`P_{\setminus s}` that with s taken away beforehand; the ratio in b is 1 for
     t = s. The weights sum to 1, and what is upstream is credited with
     :math:`\sum_s w_s \hat Q_s`. Given s, b has the expected cost for its mean, so that
-    it adds no bias; with one sample there is none. No two branches have the same value; where they have them all, no
-    variance is left, and this is `Enumeration`.
+    it adds no bias; with one sample there is none. No two branches have the same value;
+    where they have them all, no variance is left, and this is `Enumeration`.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _repeated(distribution: Any, times: int) -> Any:
     """Repeat the rows of a distribution, which all its arrays have."""
     return distribution.replace(
         **{
-            k: np.repeat(x, times, axis=0) if isinstance(x, np.ndarray) else x
+            k: np.repeat(x, times, axis=0) if is_array(x) else x
             for k, x in distribution.parameters.items()
         }
     )
