@@ -12,8 +12,8 @@ BEGIN, END = "<!-- estimators: begin -->\n", "<!-- estimators: end -->\n"
 def table() -> str:
     """Give the table, one line for each estimator that `scg` exports."""
     lines = [
-        "| estimator | what it is | what it needs | unbiased | any order |",
-        "|---|---|---|---|---|",
+        "| estimator | what it is | what it needs | families | unbiased | any order |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [_line(getattr(scg, name)) for name in scg.__all__ if _is_estimator(name)]
     return "\n".join(lines) + "\n"
@@ -39,11 +39,17 @@ def _line(estimator: type[scg.AbstractEstimator]) -> str:
     cells = (
         f"`{estimator.__name__}`",
         estimator.summary,
-        ", ".join(sorted(estimator.needs)),
+        ", ".join(sorted(_needs(estimator))),
+        ", ".join(sorted(each.__name__ for each in estimator.families)) or "all",
         "yes" if estimator.unbiased else "no",
         "yes" if estimator.any_order else "no",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _needs(estimator: type[scg.AbstractEstimator]) -> frozenset[str]:
+    more = {"differentiable way down"} if estimator.pathwise else set()
+    return estimator.needs | more
 
 
 if __name__ == "__main__":
