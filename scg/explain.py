@@ -142,7 +142,7 @@ def credit_in_words(routes: Routes, node: Node, choice: Choice) -> str:
     )
     if not reached:
         return f"influences {costs}; no param reaches it"
-    if choice.pathwise:
+    if not choice.scored:
         return f"passes on the derivative of {costs}"
     reads = f"; reads {', '.join(choice.reads)}" if choice.reads else ""
     return f"credited with {costs}{reads}"

@@ -83,6 +83,7 @@ class Program:
         self.enumerated = frozenset(
             i for i, e in self.estimators.items() if isinstance(e, Enumeration)
         )
+        self.looking = any(e.looks_down for e in self.estimators.values())
         self.influence = routes.influence
         self.flow = routes.flow
         self.params = routes.params

@@ -43,7 +43,7 @@ class Choice:
     @property
     def words(self) -> str:
         """The estimator's name as it is spoken: ``score function``."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", self.label).lower()
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", self.label).lower()
 
 
 @dataclass(frozen=True, slots=True)

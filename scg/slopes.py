@@ -34,6 +34,8 @@ def all_scores(
 
     Those whose estimators look down are given the slope of what is below.
     """
+    if not program.looking:
+        return scores(program, trace, credits)
     looking = {i: c for i, c in credits.items() if program.estimators[i].looks_down}
     others = {i: c for i, c in credits.items() if i not in looking}
     sites, seeds = scores(program, trace, others)

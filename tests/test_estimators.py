@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -212,3 +213,17 @@ def test_params_without_rows_have_the_summed_gradient(name, monkeypatch):
         )
         for key, g in one.items():
             np.testing.assert_allclose(each[key].sum(axis=0), g, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("name", UNBIASED)
+def test_several_runs_of_each_row_are_averaged(name):
+    estimator, families = UNBIASED[name]
+
+    def step(model, estimators):
+        return partial(scg.compile(model, estimators), samples=3)
+
+    found, _ = single_estimates("chain", families[0], {"x": estimator}, ROWS, step=step)
+    for key, wanted in exact("chain", families[0]).items():
+        error = found[key].std(axis=0, ddof=1) / np.sqrt(ROWS)
+        assert np.all(np.abs(found[key].mean(axis=0) - wanted) < 5 * error)

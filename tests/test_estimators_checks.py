@@ -180,3 +180,15 @@ def test_the_bias_of_straight_through_is_that_of_its_docstring(p, t):
     assert found == pytest.approx(slope * 2 * (share - t))
     mean = found + slope * 2 * (p - share)
     assert mean - slope * (1 - 2 * t) == pytest.approx(slope * (2 * p - 1))
+
+
+def test_an_explanation_says_what_is_credited_and_by_which_estimator():
+    text = coin().explain({"b": scg.DisARM()})
+    assert "disarm" in text
+    assert "credited with loss" in coin().explain({"b": scg.REBAR()})
+
+
+def test_a_graph_is_drawn_with_any_estimator(tmp_path):
+    for estimator in (scg.REBAR(), scg.DisARM(), scg.GumbelSoftmax()):
+        coin().draw(tmp_path / "coin.svg", {"b": estimator})
+        assert (tmp_path / "coin.svg").read_text().startswith("<svg")
