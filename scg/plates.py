@@ -101,6 +101,9 @@ class Layout:
         """Tell whether the branches of each plate weigh the same."""
         return all(isinstance(w, float) for w in self.weights.values())
 
+    def _is_equal(self, plates: Plates) -> bool:
+        return all(np.ndim(self.weights[p]) == 0 for p in plates)
+
     def mean(self, value: Any, plates: Plates, *, equal: bool = False) -> float:
         """Return the mean over rows of the expectation over branches."""
         if equal:
@@ -112,9 +115,12 @@ class Layout:
 
         The value's first axis is the row axis, the rest is kept.
         """
-        if have == to or self.count(have) == self.count(to):
+        if have == to:
             return value
         gone = tuple(p for p in have if p not in to)
+        # A plate of one branch may have a weight other than 1.
+        if self.count(have) == self.count(to) and self._is_equal(gone):
+            return value
         w = self.weight(gone, have)
         if np.ndim(w):
             w = w.reshape(len(w), *(1,) * (value.ndim - 1))

@@ -6,9 +6,9 @@ from estimator_matrix import FAMILIES
 import scg
 
 BITS = ["bernoulli", "bernoulli by probs", "two bits"]
-SMOOTH = [*BITS, "one hot"]
+SMOOTH = [*BITS, "one hot", "one hot by probs"]
 CHOICES = [*SMOOTH, "categorical", "categorical by probs"]
-NORMALS = ["normal", "normal by log scale"]
+NORMALS = ["normal", "normal by log scale", "normal of a fixed scale"]
 
 
 def wider(p):

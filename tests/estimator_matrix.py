@@ -1,8 +1,9 @@
 """The matrix of estimators: families × graphs, with the exact gradient of each.
 
 Every graph has the sample in question, ``x``; a chain has a coin above and a coin
-below it. `write` is run twice: on nodes, and on arrays for every value of the coins and
-a grid of values of x, whose density autograd differentiates.
+below it, and with "density" the log-probability of the latter is a cost as well.
+`write` is run twice: on nodes, and on arrays for every value of the coins and a grid of
+values of x, whose density autograd differentiates.
 """
 
 import functools
@@ -15,7 +16,8 @@ import numpy as np
 
 import scg
 
-GRAPHS = ["single", "chain", "diamond"]
+GRAPHS = ["single", "chain", "density", "diamond"]
+LONG = {"chain", "density"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,12 @@ FAMILIES = {
     "one hot": Family(
         lambda t: scg.OneHotCategorical(logits=t), VECTOR, *finite(np.eye(3)), of_vector
     ),
+    "one hot by probs": Family(
+        lambda t: scg.OneHotCategorical(probs=scg.softmax(t)),
+        VECTOR,
+        *finite(np.eye(3)),
+        of_vector,
+    ),
     "normal": Family(
         lambda m, s: scg.Normal(mean=m, scale=scg.softplus(s)),
         {"m": 0.3, "s": 0.2},
@@ -84,6 +92,9 @@ FAMILIES = {
         lambda m, s: scg.Normal(mean=m, log_scale=s),
         {"m": 0.3, "s": -0.2},
         *between(-9, 9),
+    ),
+    "normal of a fixed scale": Family(
+        lambda m: scg.Normal(mean=m, scale=0.8), {"m": 0.3}, *between(-9, 9)
     ),
     "poisson": Family(
         lambda t: scg.Poisson(log_rate=t), {"t": 0.2}, *finite(np.arange(40.0))
@@ -111,7 +122,7 @@ def write(np, graph, family, params, sample, cost):
     """Write one of the graphs; `sample` draws, `cost` adds a cost."""
     start, a = dict(family.params), 0.0
     own = {name: params[name] for name in start}
-    if graph == "chain":
+    if graph in LONG:
         a = sample("a", scg.Bernoulli(logits=params["up"]))
         cost("of a", 0.3 * a)
         own = {k: v + 0.8 * _like(np, a, v) for k, v in own.items()}
@@ -122,9 +133,12 @@ def write(np, graph, family, params, sample, cost):
         cost("meeting", (left + right - 0.2) ** 2 + np.cos(right))
         return
     cost("of x", (bounded - 0.45) ** 2 * (1 + params["w"]) + 0.5 * a * bounded)
-    if graph == "chain":
-        d = sample("d", scg.Bernoulli(logits=params["w"] + 1.5 * bounded - a))
+    if graph in LONG:
+        below = scg.Bernoulli(logits=params["w"] + 1.5 * bounded - a)
+        d = sample("d", below)
         cost("of d", d * (1 - bounded) + 0.4 * a * d)
+        if graph == "density":
+            cost("density of d", 0.2 * below.log_prob(d))
     elif graph == "single":
         cost("again", 0.2 * x)
 
@@ -138,7 +152,7 @@ START = {"up": 0.3, "w": 0.6}
 
 
 def start_of(graph, family):
-    used = {"single": ["w"], "diamond": ["w"], "chain": ["up", "w"]}[graph]
+    used = ["up", "w"] if graph in LONG else ["w"]
     return {**family.params, **{k: START[k] for k in used}}
 
 
@@ -192,7 +206,7 @@ def exact(graph, name):
     family = FAMILIES[name]
     chosen = np.indices((2, len(family.points), 2)).reshape(3, -1)
     weights = family.weights[chosen[1]]
-    if graph != "chain":
+    if graph not in LONG:
         keep = (chosen[0] == 0) & (chosen[2] == 0)
         chosen, weights = chosen[:, keep], weights[keep]
     values = {

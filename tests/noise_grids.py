@@ -44,7 +44,7 @@ class Scripts:
         return Script(self.values[node])
 
 
-def thresholds(graph, family):
+def thresholds(graph, family, proposal=None):
     """Return where the draws of each sample change, for all that is above it."""
     kind = FAMILIES[family]
     chosen = np.indices((2, len(kind.points))).reshape(2, -1)
@@ -52,6 +52,8 @@ def thresholds(graph, family):
     count, found = chosen.shape[1], {}
 
     def sample(name, distribution):
+        if name == "x" and proposal is not None:
+            distribution = proposal(distribution)
         p = masses(distribution)
         if not isinstance(distribution, scg.Bernoulli):
             left = np.cumsum(p[:, ::-1], axis=1)[:, ::-1]
@@ -93,10 +95,11 @@ def every_estimate(graph, family, estimator, monkeypatch, *, numbers, points=1):
 
     `numbers` is how many uniform numbers a value of x takes.
     """
-    cuts = thresholds(graph, family)
+    cuts = thresholds(graph, family, getattr(estimator, "proposal", None))
     event = FAMILIES[family].points.shape[1:]
+    drawn = getattr(estimator, "samples", 1)
     branches = estimator.branches(FAMILIES[family].make(*_params(family)), event)
-    counts = {"a": 1, "x": numbers, "d": branches}
+    counts = {"a": 1, "x": numbers * drawn, "d": branches}
     columns = [
         pieces(cuts[name], points if name == "x" else 1)
         for name in cuts

@@ -96,6 +96,7 @@ def test_the_gradient_of_pathwise_samples_is_that_of_the_bound_with_noise_held()
     z = graph.sample("z", q)
     graph.cost("q", q.log_prob(z))
     graph.cost("p", 0.5 * z**2 + 0.5 * (x - params["phi"] * z) ** 2)
+    graph.cost("penalty", 0.1 * params["phi"] ** 2)
     data = np.array([0.5, -1.0, 2.0])
     estimate = scg.estimate_bound_gradient(
         graph,
@@ -112,6 +113,7 @@ def test_the_gradient_of_pathwise_samples_is_that_of_the_bound_with_noise_held()
         z = params["up"] * data[:, None] + scale * noise
         c = -0.5 * noise**2 - params["w"] - 0.5 * np.log(2 * np.pi)
         c = c + 0.5 * z**2 + 0.5 * (data[:, None] - params["phi"] * z) ** 2
+        c = c + 0.1 * params["phi"] ** 2
         return anp.mean(-anp.log(anp.mean(anp.exp(-c), axis=1)))
 
     assert estimate.cost == pytest.approx(mean_bound(START))

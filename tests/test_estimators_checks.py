@@ -59,6 +59,17 @@ def test_an_estimator_that_goes_down_needs_a_differentiable_way(estimator):
     coin().check({"b": estimator})
 
 
+def test_a_log_probability_has_no_derivative_by_the_bits():
+    graph = scg.Graph()
+    q = scg.Bernoulli(logits=graph.param("theta", 0.3))
+    b = graph.sample("b", q)
+    graph.cost("loss", q.log_prob(b) + b)
+    for estimator in (scg.StraightThrough(), scg.REBAR()):
+        msg = refusal(graph, {"b": estimator}, scg.NotDifferentiableError)
+        assert "bernoulli_log_prob has no derivative rule" in msg
+    graph.check({"b": scg.DisARM()})
+
+
 @pytest.mark.parametrize(
     "estimator",
     [scg.ARM(), scg.DisARM(), scg.MeasureValued(), scg.RELAX(), scg.UnorderedSet()],

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from estimator_cases import wider
 from estimator_matrix import GRAPHS, exact, single_estimates
 from noise_grids import every_estimate, moments, pieces
 
@@ -20,6 +21,12 @@ CASES = {
     "ARM": (scg.ARM(), BITS, NUMBERS),
     "DisARM": (scg.DisARM(), CHOICES, STICKS),
     "measure valued": (scg.MeasureValued(), CHOICES, NUMBERS),
+    "importance": (scg.ImportanceSampling(wider), CHOICES, NUMBERS),
+    "importance of 2": (
+        scg.ImportanceSampling(wider, 2),
+        [f for f in CHOICES if f != "two bits"],
+        NUMBERS,
+    ),
 }
 MATRIX = [
     pytest.param(
