@@ -26,7 +26,9 @@ def subtracts(estimator: Any) -> bool:
     baseline = getattr(estimator, "baseline", None)
     lowered = baseline is not None and not isinstance(baseline, NoBaseline)
     critic = getattr(estimator, "critic", None) is not None
-    return (lowered or critic) and not getattr(estimator, "standardise", False)
+    scaled = getattr(estimator, "standardise", False)
+    scaled = scaled or getattr(baseline, "normalise", False)
+    return (lowered or critic) and not scaled
 
 
 def mean_entropy(program: Program, trace: Trace, node: Node) -> float | None:
