@@ -137,7 +137,7 @@ TOGETHER = [
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("several", TOGETHER, ids=str)
+@pytest.mark.parametrize("several", TOGETHER, ids=range(len(TOGETHER)))
 def test_estimators_above_and_below_each_other_are_unbiased(several):
     estimators = dict(zip("axd", several, strict=True))
     found, _ = single_estimates("chain", "bernoulli", estimators, ROWS)

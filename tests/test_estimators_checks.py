@@ -10,7 +10,7 @@ import scg
 IN_LOOPS = {"straight through", "Gumbel-softmax", "hard Gumbel-softmax"}
 
 
-@pytest.mark.parametrize("name", EVERY.keys() - IN_LOOPS)
+@pytest.mark.parametrize("name", sorted(EVERY.keys() - IN_LOOPS))
 def test_an_estimator_with_branches_is_refused_in_a_loop(name):
     estimator = EVERY[name][0]
     msg = refusal(looped(), {"action": estimator}, scg.EstimatorError)
@@ -50,7 +50,7 @@ def test_a_parameter_without_a_rule_is_refused_where_params_reach_it():
 @pytest.mark.parametrize(
     "estimator",
     [scg.StraightThrough(), scg.GumbelSoftmax(), scg.REBAR(), scg.MuProp()],
-    ids=str,
+    ids=lambda estimator: type(estimator).__name__,
 )
 def test_an_estimator_that_goes_down_needs_a_differentiable_way(estimator):
     broken = coin(np.floor)
@@ -73,7 +73,7 @@ def test_a_log_probability_has_no_derivative_by_the_bits():
 @pytest.mark.parametrize(
     "estimator",
     [scg.ARM(), scg.DisARM(), scg.MeasureValued(), scg.RELAX(), scg.UnorderedSet()],
-    ids=str,
+    ids=lambda estimator: type(estimator).__name__,
 )
 def test_an_estimator_that_weighs_costs_needs_no_derivative_below(estimator):
     coin(scg.black_box(np.floor, (), float)).check({"b": estimator})
