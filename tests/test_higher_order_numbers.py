@@ -136,7 +136,7 @@ def test_a_pathwise_hessian_holds_the_noise():
 # What has no form for every order.
 
 
-class OwnEstimator(scg.Pathwise.__base__):
+class OwnEstimator(scg.AbstractEstimator):
     """A score function that says nothing of higher orders."""
 
     reads = biases = ()
