@@ -213,7 +213,8 @@ class AbstractArray(AbstractNode, np.lib.mixins.NDArrayOperatorsMixin):
         msg = (
             f"node {self.name!r}: expected an array, got a node, which has no value "
             "while the graph is built. Join nodes with np.stack or np.concatenate; "
-            "wrap a function that needs values in scg.black_box (any function) or "
+            "look a sample up in an array with graph.constant(array)[sample]; wrap a "
+            "function that needs values in scg.black_box (any function) or "
             "scg.deterministic (one that autograd can differentiate)."
         )
         raise GraphError(msg)

@@ -6,9 +6,9 @@ it to recorded arrays. With `scg.traceable`, which autograd can trace instead, i
 that touches autograd's registry.
 
 The way down for an operation is the first of: a rule of our own (`RULES`, where
-autograd's rule overflows, is slow, or does not know sparse arrays; a table of kernels
-that write into buffers has its place here too), autograd's rule for the primitive, a
-small trace of autograd's version of a composite function such as ``np.stack``.
+autograd's rule overflows, is slow, or does not know sparse arrays), autograd's rule for
+the primitive, a small trace of autograd's version of a composite function such as
+``np.stack``. `scg.pulls` comes here for what has no kernel.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from scg.traceable import traceable
 __all__ = [
     "constant_part",
     "has_derivative",
+    "is_basic",
     "pull_back",
     "trace_vjp",
     "unbroadcast",
@@ -301,7 +302,7 @@ def _tanh(_: int, g: Any, value: Any, args: Sequence[Any], kwargs: Any) -> Any:
 def _getitem(_: int, g: Any, value: Any, args: Sequence[Any], kwargs: Any) -> Any:
     array, index = args
     out = np.zeros_like(array)
-    if _is_basic(index):
+    if is_basic(index):
         out[index] = g
     else:
         np.add.at(out, index, g)
@@ -325,7 +326,8 @@ def _matmul(
     return next(iter(pull(g)))
 
 
-def _is_basic(index: Any) -> bool:
+def is_basic(index: Any) -> bool:
+    """Tell whether an index takes no element twice: no arrays in it."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(
         part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)

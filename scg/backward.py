@@ -137,9 +137,7 @@ def scores(
 def _spread(
     program: Program, trace: Trace, node: Node, index: int, credit: Credit
 ) -> Any:
-    factor = credit.factor
-    if factor is None:
-        factor = credit.advantage * row_weight(program, trace, program.nodes[index])
+    factor = _factor(program, trace, program.nodes[index], credit)
     wide = factor.reshape(-1, *(1,) * len(node.event_shape))
     return np.broadcast_to(wide, (len(wide), *node.event_shape))
 
@@ -156,9 +154,7 @@ def site_adjoints(
     if kernel is None or not plan.kernels:
         site = site_of(program, trace, node, credit.cost, credit.advantage, slope)
         return program.estimators[index].adjoints(site)
-    factor = credit.factor
-    if factor is None:
-        factor = credit.advantage * row_weight(program, trace, node)
+    factor = _factor(program, trace, node, credit)
     value, parameter = trace.values[index], _parameter(plan, trace, node)
     if node.loop is not None:
         value = value.reshape(-1, *value.shape[2:])
@@ -166,6 +162,13 @@ def site_adjoints(
     role: Any = node.role
     found = kernel.score(parameter, value, shared, factor.reshape(-1), plan.buffers)
     return {role.names[0]: found}
+
+
+def _factor(program: Program, trace: Trace, node: Node, credit: Credit) -> Any:
+    """Return what the score of each row is multiplied by."""
+    if credit.factor is not None:
+        return credit.factor
+    return credit.advantage * row_weight(program, trace, node)
 
 
 def _parameter(plan: Plan, trace: Trace, node: Node) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from scg.autodiff import unbroadcast
+from scg.autodiff import is_basic, unbroadcast
 from scg.bit_log_prob import bernoulli_log_prob
 from scg.buffers import Buffers
 from scg.functions import log_softmax, logsumexp, pick, softmax
@@ -27,7 +27,6 @@ __all__ = [
     "Adjoint",
     "Form",
     "Taken",
-    "is_basic",
     "slope_of_bits",
     "with_rows",
 ]
@@ -213,15 +212,6 @@ def _scatter_rows(form: Form, dtype: np.dtype[Any]) -> Adjoint:
 
 # Up to this many rows a product with one-hot rows is faster than adding one by one.
 _SMALL_TABLE = 64
-
-
-def is_basic(index: Any) -> bool:
-    """Tell whether an index takes no element twice: no arrays in it."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
-        for part in parts
-    )
 
 
 def _axis_of(call: Taken, position: int = 1) -> int:

@@ -18,7 +18,7 @@ from scg.plan import plan_of
 from scg.program import Program
 from scg.span_reverse import SpanReverse
 from scg.trace import Trace
-from scg.views import folded, spans
+from scg.views import folded, spans, unfolded
 
 __all__ = ["LoopReverse"]
 
@@ -92,11 +92,11 @@ class LoopReverse:
         """Take up what arrived at the heads that a span's steps read."""
         for head in self.loop.slices:
             if self.adjoints.has(head.index):
-                g = _by_step(self.adjoints.take(head.index), span)
+                g = unfolded(self.adjoints.take(head.index), len(span))
                 self._put(head.index, g, span)
         for head in self.loop.captured.values():
             if self.adjoints.has(head.index):
-                g = _by_step(self.adjoints.take(head.index), span).sum(axis=0)
+                g = unfolded(self.adjoints.take(head.index), len(span)).sum(axis=0)
                 self.left[head.index] = self.left.get(head.index, 0) + g
 
     def _put(self, index: int, g: Any, span: range) -> None:
@@ -119,7 +119,3 @@ class LoopReverse:
         for number, head in enumerate(loop.captured.values(), start):
             if head.index in left:
                 yield number, left[head.index]
-
-
-def _by_step(g: Any, span: range) -> Any:
-    return g.reshape(len(span), -1, *g.shape[1:])

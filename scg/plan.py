@@ -83,6 +83,8 @@ class Plan:
         self.shown = shown_places(self.order, self.sources)
         for node in program.nodes:
             self._bind(node)
+        self.outputs = self._outputs()
+        self._shared: dict[int, frozenset[int]] = {}
         self.seeds = {i: self._seeded(i) for i in program.scored}
         self.back = [(place, n) for place, n in reversed(self.order) if self._leads(n)]
         self.kinds, self.kind = self._kinds()
@@ -99,7 +101,11 @@ class Plan:
         self.buffers = Buffers()
         self.spares: list[np.random.Generator] = []
         self.recorded = program.observed | self._needed()
-        loops = program.loops
+        self._split_loops()
+
+    def _split_loops(self) -> None:
+        """Split the bodies of loops into what goes step by step and what does not."""
+        program, loops = self.program, self.program.loops
         self.forward = {loop.name: forward_phases(program, loop) for loop in loops}
         self.backward = {loop.name: backward_phases(program, loop) for loop in loops}
         self.again = {
@@ -108,12 +114,29 @@ class Plan:
             if loop.keep_every
         }
 
+    def _outputs(self) -> dict[int, list[tuple[Node, ScanOutput]]]:
+        """Return the nodes outside of each loop that read its results."""
+        found: dict[int, list[tuple[Node, ScanOutput]]] = {}
+        for node in self.program.outer:
+            if isinstance(node.role, ScanOutput):
+                found.setdefault(node.inputs[0].index, []).append((node, node.role))
+        return found
+
     def spare(self) -> np.random.Generator | None:
         """Return a generator that an earlier run has left, if there is one."""
         try:
             return self.spares.pop()
         except IndexError:
             return None
+
+    def shared(self, value: Node) -> frozenset[int]:
+        """Return what costs or samples depend on besides a value node."""
+        if value.index not in self._shared:
+            program = self.program
+            ends = [*(c.index for c in program.costs), *program.estimators]
+            found = program.influence.ancestors(*ends) - {value.index}
+            self._shared[value.index] = frozenset(found)
+        return self._shared[value.index]
 
     def _place(self, node: Node) -> None:
         """Add what repeats a node's inputs, then the node, to the order."""
@@ -180,8 +203,14 @@ class Plan:
                 node.spec,
                 specs,
                 over,
-                bits=reads_drawn_bits(node),
+                bits=self._knows_bits(node),
             )
+
+    def _knows_bits(self, node: Node) -> bool:
+        """Tell whether a node reads bits that no estimator has made smooth."""
+        if not reads_drawn_bits(node):
+            return False
+        return node.inputs[1].index not in self.program.flow.pathwise
 
     def _cross_all(self, node: Node) -> None:
         sources = self.sources.setdefault(node.index, [p.index for p in node.inputs])

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from scg.errors import EstimatorError, InputError
-from scg.extras import require
 from scg.fold import folding_loop, live_nodes
 from scg.forward import restore
 from scg.node import Loop, Node, Scan
@@ -26,6 +25,7 @@ from scg.plates import SAMPLES, Layout
 from scg.program import Program
 from scg.roles import Call, Component, Draw, Param, ScanOutput
 from scg.trace import Trace
+from scg.views import folded, unfolded
 
 __all__ = ["Replay"]
 
@@ -144,19 +144,12 @@ class Replay:
         return array[cells] if node.loop is None else self._some(array, cells)
 
     def _some(self, array: Any, cells: Any) -> Any:
-        return _merge(array)[cells][np.newaxis] if self.folds else array[:, cells]
+        return folded(array)[cells][np.newaxis] if self.folds else array[:, cells]
 
     def merged(self, index: int) -> Any:
         """Return a recorded value with time folded into the rows, made once."""
         if index not in self._merged:
-            value = self.trace.values[index]
-            if isinstance(value, list):  # sparse rows, one array a step
-                stack = require("scipy.sparse", extra="atari").vstack
-                self._merged[index] = stack(value, format="csr")
-            elif isinstance(value, tuple):
-                self._merged[index] = tuple(_merge(part) for part in value)
-            else:
-                self._merged[index] = _merge(value)
+            self._merged[index] = folded(self.trace.values[index])
         return self._merged[index]
 
 
@@ -293,12 +286,7 @@ class _Again:
         return now
 
     def _unfolded(self, value: Any, steps: int) -> Any:
-        steps = steps if self.cells is None else 1
-        if _parts(value):
-            return tuple(self._unfolded(part, steps) for part in value)
-        if not isinstance(value, np.ndarray):  # sparse rows
-            return [value]
-        return value.reshape(steps, -1, *value.shape[1:])
+        return unfolded(value, steps if self.cells is None else 1)
 
     def _stepped(self, scan: Node, loop: Loop, body: Sequence[Node], rows: Any) -> None:
         made: dict[int, list[Any]] = {}
@@ -370,7 +358,3 @@ def _stacked(values: list[Any]) -> Any:
     if _parts(values[0]):
         return tuple(np.stack(part) for part in zip(*values, strict=True))
     return np.stack(values) if isinstance(values[0], np.ndarray) else values
-
-
-def _merge(value: Any) -> Any:
-    return value.reshape(-1, *value.shape[2:])

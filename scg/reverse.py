@@ -20,9 +20,10 @@ from scg.node import Node, Scan
 from scg.plan import Repeat, plan_of
 from scg.program import Program
 from scg.pulls import summed_to
-from scg.roles import Draw, ScanOutput
+from scg.roles import Draw
 from scg.span_reverse import pathwise
 from scg.trace import Trace
+from scg.views import unfolded
 
 __all__ = ["Reverse"]
 
@@ -40,7 +41,7 @@ class Reverse:
         self.plan = plan_of(program)
         self.trace = trace
         self.values = _with_repeats(self.plan, trace)
-        shared = frozenset() if private is None else _shared(program, private)
+        shared = frozenset() if private is None else self.plan.shared(private)
         self.adjoints = Adjoints(self.plan, shared)
 
     def seed(self, node: Node, adjoint: Any) -> None:
@@ -60,7 +61,7 @@ class Reverse:
                 g = g.astype(parent.dtype)
             if parent.loop is not None:
                 steps = self.trace.steps[parent.loop.name]
-                g = g.reshape(steps, -1, *g.shape[1:])
+                g = unfolded(g, steps)
             self.adjoints.add(place, g, fresh=True)
 
     def run(self) -> dict[int, Any]:
@@ -97,12 +98,10 @@ class Reverse:
         loop = role.loop
         stacked: dict[int, Any] = {}
         last: dict[int, Any] = {}
-        for node in self.program.outer:
-            if isinstance(node.role, ScanOutput) and node.inputs[0] is scan:
-                if not self.adjoints.has(node.index):
-                    continue
+        for node, output in self.plan.outputs.get(scan.index, ()):
+            if self.adjoints.has(node.index):
                 g = self.adjoints.take(node.index)
-                (stacked if node.role.stacked else last)[node.role.position] = g
+                (stacked if output.stacked else last)[output.position] = g
         for position, g in stacked.items():
             self.adjoints.add(loop.outputs[position].index, np.moveaxis(g, 1, 0))
         this = LoopReverse(self.program, self.trace, self.values, self.adjoints, loop)
@@ -134,11 +133,3 @@ def _with_repeats(plan: Any, trace: Trace) -> Sequence[Any]:
             source = values[node.source]
             values[place] = trace.layout.align(source, node.have, node.want)
     return values
-
-
-def _shared(program: Program, value: Node) -> frozenset[int]:
-    """Return what costs or samples depend on besides the value node."""
-    found: set[int] = set()
-    for node in (*program.costs, *(program.nodes[i] for i in program.estimators)):
-        found |= program.influence.ancestors(node.index)
-    return frozenset(found - {value.index})

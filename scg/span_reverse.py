@@ -24,7 +24,7 @@ from scg.program import Program
 from scg.pulls import Crossing
 from scg.roles import Draw
 from scg.trace import Trace
-from scg.views import Flat, folded
+from scg.views import Flat, folded, unfolded
 
 __all__ = ["SpanReverse", "pathwise"]
 
@@ -103,7 +103,7 @@ class SpanReverse:
             arrived = None
             if self.adjoints.has(head.index):
                 g = self.adjoints.take(head.index)
-                arrived = g.reshape(self.steps, -1, *g.shape[1:])
+                arrived = unfolded(g, self.steps)
                 first[k] = arrived[0]
             # What the core follows, it takes up itself.
             end = None if following.index in core else last.get(k)
@@ -117,7 +117,7 @@ class SpanReverse:
     def _first(self, after: set[int]) -> dict[int, Any]:
         """Return what arrives at the first of carries that go on to no step before."""
         return {
-            k: _by_step(self.adjoints.take(head.index), self.steps)[0]
+            k: unfolded(self.adjoints.take(head.index), self.steps)[0]
             for k, head in enumerate(self.loop.carries)
             if head.index in after and self.adjoints.has(head.index)
         }
@@ -247,7 +247,7 @@ class _Core:
         for node in self.nodes:
             if adjoints.has(node.index):
                 g = adjoints.take(node.index)
-                found.append((node.index, _by_step(g, self.whole.steps)))
+                found.append((node.index, unfolded(g, self.whole.steps)))
         return found
 
     def _reads(self) -> list[tuple[int, Any]]:
@@ -298,7 +298,3 @@ def _moved(by_step: Any, end: Any, steps: int) -> Any:
 
 def _at(value: Any, t: int) -> Any:
     return tuple(part[t] for part in value) if isinstance(value, tuple) else value[t]
-
-
-def _by_step(g: Any, steps: int) -> Any:
-    return g.reshape(steps, -1, *g.shape[1:])

@@ -16,7 +16,7 @@ from scg.phases import Phases
 from scg.plan import Plan
 from scg.roles import Component, Draw, EnvironmentStep
 from scg.steps import Computing
-from scg.views import Flat, some
+from scg.views import Flat, some, unfolded
 
 __all__ = ["OneStep", "Outcomes", "SpanRun"]
 
@@ -120,7 +120,7 @@ class SpanRun:
         for node in nodes:
             value = self._folded(node, flat)
             flat.made[node.index] = value
-            self.values[node.index] = _unfolded(value, len(self.span))
+            self.values[node.index] = unfolded(value, len(self.span))
 
     def _folded(self, node: Node, flat: Flat) -> Any:
         rows = len(self.span) * self.count
@@ -314,12 +314,6 @@ class _Core:
             values[head.index] = track[:steps]
             if after.index in core:
                 values[after.index] = track[1 : steps + 1]
-
-
-def _unfolded(value: Any, steps: int) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_unfolded(part, steps) for part in value)
-    return value.reshape(steps, -1, *value.shape[1:])
 
 
 def _number(node: Node, value: Any, count: int) -> Any:

@@ -16,7 +16,7 @@ from scg.extras import require
 from scg.node import Loop, Node
 from scg.trace import Trace
 
-__all__ = ["Flat", "Step", "folded", "of_span", "some", "spans"]
+__all__ = ["Flat", "Step", "folded", "of_span", "some", "spans", "unfolded"]
 
 
 def spans(loop: Loop, steps: int) -> list[range]:
@@ -110,3 +110,12 @@ def folded(value: Any) -> Any:
             return value[0]
         return require("scipy.sparse", extra="atari").vstack(value, format="csr")
     return value.reshape(-1, *value.shape[2:])
+
+
+def unfolded(value: Any, steps: int) -> Any:
+    """Take time out of the rows again; of sparse rows, a list of one step's."""
+    if isinstance(value, tuple):
+        return tuple(unfolded(part, steps) for part in value)
+    if not isinstance(value, np.ndarray):
+        return [value]
+    return value.reshape(steps, -1, *value.shape[1:])

@@ -187,3 +187,40 @@ def test_credit_through_rows_that_are_mixed_inside_a_loop_is_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(scg.EstimatorError, match="mixes rows"):
         scg.estimate_gradient(graph, {"theta": LOGIT}, rng=rng, rows=2)
+
+
+def test_a_value_without_rows_is_fitted_to_the_mean():
+    graph = scg.Graph()
+    theta, v = graph.param("theta", 0.3), graph.param("v", 0.2)
+    graph.value("value", v * 1.0)
+    b = graph.sample("b", scg.Bernoulli(logits=theta))
+    graph.cost("loss", 3.0 * b)
+    method = scg.ScoreFunction(baseline=scg.LearnedBaseline("value"))
+    estimate = scg.estimate_gradient(
+        graph,
+        {"theta": 0.3, "v": 0.2},
+        estimators={"b": method},
+        rng=np.random.default_rng(0),
+        rows=50,
+    )
+    weight = scg.LearnedBaseline("value").weight
+    exact = weight * (0.2 - estimate.trace["loss"].mean())
+    np.testing.assert_allclose(estimate.gradient["v"], exact, rtol=1e-12)
+
+
+def test_a_large_run_can_be_asked_for_the_distribution_of_its_branches():
+    graph = scg.Graph()
+    x, theta = graph.input("x"), graph.param("theta", 0.3)
+    z = graph.sample("z", scg.Normal(mean=2 * (theta * x), scale=1.0))
+    graph.cost("loss", z**2)
+    pair = scg.ScoreFunction(baseline=scg.LeaveOneOut(), samples=2)
+    rows = np.linspace(-1, 1, 20_000)
+    estimate = scg.estimate_gradient(
+        graph,
+        {"theta": 0.3},
+        {"x": rows},
+        estimators={"z": pair},
+        rng=np.random.default_rng(0),
+    )
+    mean = estimate.trace.distribution("z").mean
+    np.testing.assert_allclose(mean, np.repeat(0.6 * rows, 2))

@@ -359,3 +359,13 @@ def test_a_large_gradient_is_no_reason_for_a_warning():
     graph.cost("loss", graph.param("w", np.ones(2)).sum() * 1e25)
     found = scg.compile(graph)({"w": np.ones(2, np.float32)}, rng=RNG(0))
     assert found.gradient["w"] == pytest.approx(1e25, rel=1e-6)
+
+
+def test_only_hard_draws_are_known_to_be_bits():
+    graph = scg.Graph()
+    q = scg.Bernoulli(logits=graph.param("theta", 0.3))
+    b = graph.sample("b", q)
+    graph.cost("loss", b + scg.stop_gradient(q.log_prob(b)))
+    step = scg.compile(graph, {"b": scg.GumbelSoftmax()})
+    with pooled(), pytest.raises(scg.NonFiniteError, match="bernoulli_log_prob"):
+        step({"theta": 0.3}, rng=np.random.default_rng(0), rows=5)
