@@ -1,11 +1,13 @@
 """Measure what `scg` costs beside the time of a step.
 
-Prints three tables: processor time of the import and memory of training a belief net,
-each in a process of its own; the time that a graph of some nodes takes to be built, to
-be compiled, and to run for the first time and later; the same for one node.
+Prints four tables: processor time of the import and memory of training a belief net,
+each in a process of its own; a gradient with one thread of OpenBLAS and with two; the
+time that a graph of some nodes takes to be built, to be compiled, and to run for the
+first time and later; the same for one node.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -38,14 +40,44 @@ lines = open("/proc/self/status").read().splitlines()
 print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 """
 
+GRADIENT = """
+import sys
+sys.path.insert(0, {folder!r})
+from peers import scg_models as models
+from peers.race import lap
+from peers.workloads import make
+
+workload = make({workload!r})
+step = getattr(models, workload.kind)(workload, seed=0)
+lap(step, 0.2)
+print(*sorted(lap(step, 0.2)[0] for _ in range(5)))
+"""
+
+
+def printed(code: str, threads: int = 1) -> list[float]:
+    """Run code in another process; return the numbers that it printed."""
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, capture_output=True, check=True, env=environment)
+    return [float(word) for word in done.stdout.split()]
+
 
 def alone(code: str, repeats: int = 1) -> float:
     """Run code in other processes; return the least number that one printed."""
-    command = [sys.executable, "-c", code]
-    return min(
-        float(subprocess.run(command, capture_output=True, check=True).stdout)
-        for _ in range(repeats)
-    )
+    return min(printed(code)[0] for _ in range(repeats))
+
+
+def threads() -> None:
+    """Print the fastest and the slowest of five laps, in three processes each."""
+    names = ("chain", "belief24", "belief100", "rnn", "toy1")
+    folder = str(Path(__file__).parent)
+    print("\n| threads |" + "".join(f" {name}, ms |" for name in names))
+    print("|---|" + len(names) * "---|")
+    for count in 3 * (1, 2):
+        code = [GRADIENT.format(folder=folder, workload=name) for name in names]
+        laps = [printed(text, threads=count) for text in code]
+        row = [f" {1e3 * x[0]:.3g} to {1e3 * x[-1]:.3g} |" for x in laps]
+        print(f"| {count} |{''.join(row)}", flush=True)
 
 
 def processes() -> None:
@@ -119,4 +151,5 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", type=int, nargs="+", default=sizes)
     options = parser.parse_args()
     processes()
+    threads()
     graphs(options.sizes)
