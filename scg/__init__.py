@@ -4,6 +4,7 @@ Reading order: `scg.node` and `scg.graph` (models), `scg.influence` (paths),
 `scg.forward` (runs), `scg.credit`, `scg.surrogate` (gradients), `scg.optimizers`.
 """
 
+from scg import nn
 from scg.audit import Audit, audit
 from scg.baselines import (
     AbstractBaseline,
@@ -180,6 +181,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "nn",
     "rmsprop",
     "sgd",
     "sigmoid",

@@ -50,6 +50,7 @@ __all__ = [
     "TruthValueError",
     "UnknownNameError",
     "UnreachableParamError",
+    "note_node",
     "unknown_name",
 ]
 
@@ -291,3 +292,26 @@ def _way_out(near: list[str], names: list[str]) -> str:
     if names:
         return f"there are {', '.join(map(repr, names))}"
     return "there is none"
+
+
+def note_node(error: Exception, node: object) -> None:
+    """Add to an error of NumPy's or a user's own which node's value was being computed.
+
+    The library's errors name the node themselves.
+
+    Parameters
+    ----------
+    error : Exception
+        As it was raised; it stays the same error.
+    node : object
+        Shown by its ``repr``.
+
+    Examples
+    --------
+    >>> error = IndexError("index 3 is out of bounds")
+    >>> note_node(error, "x")
+    >>> error.__notes__
+    ["while computing 'x'"]
+    """
+    if not isinstance(error, ScgError):
+        error.add_note(f"while computing {node!r}")

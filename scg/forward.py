@@ -11,6 +11,7 @@ import numpy as np
 from scg.buffers import SMALL, Buffers
 from scg.draws import Draws, refusal
 from scg.entries import check_given, check_names, leaf_check, row_count
+from scg.errors import note_node
 from scg.loop_run import LoopRun, step_environment
 from scg.node import Node, Scan
 from scg.plan import Plan, Repeat, plan_of
@@ -110,7 +111,11 @@ class _Run:
         dying = plan.dying
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             for (place, fill), kind in zip(plan.fills, plan.kind, strict=True):
-                values[place] = fill(values, counts[kind], self)
+                try:
+                    values[place] = fill(values, counts[kind], self)
+                except Exception as error:
+                    note_node(error, dict(plan.order)[place])
+                    raise
                 if place in dying:
                     self._release(dying[place])
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from scg.buffers import SMALL, Buffers
+from scg.errors import note_node
 from scg.node import Loop, Node
 from scg.phases import Phases
 from scg.plan import Plan
@@ -118,7 +119,11 @@ class SpanRun:
             return
         flat = Flat(self.values, self.body, self.span)
         for node in nodes:
-            value = self._folded(node, flat)
+            try:
+                value = self._folded(node, flat)
+            except Exception as error:
+                note_node(error, node)
+                raise
             flat.made[node.index] = value
             self.values[node.index] = unfolded(value, len(self.span))
 
@@ -186,8 +191,12 @@ class _Core:
                 old = stale.pop()
                 whole.buffers.give(old)
             stale = carries
-            for i, compute in self.todo:
-                now[i] = compute()
+            try:
+                for i, compute in self.todo:
+                    now[i] = compute()
+            except Exception as error:
+                note_node(error, next(n for n in self.core if n.index == i))
+                raise
             carries = [now[i] for i in followed]
             self._note(t, carries)
             if self.until is not None and self._all_stopped(t):
