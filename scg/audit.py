@@ -109,8 +109,8 @@ def audit(  # noqa: PLR0913 - what a run depends on, by keyword
     gradient than chance explains, is marked.
 
     Every choice gets the same seeds. The expectation is exact where supports are
-    finite, by a quadrature where draws are normal; where neither holds, or a sample
-    stands in a loop, choices are measured against the first that declares no bias.
+    finite, in loops too, and by a quadrature where draws outside of loops are normal;
+    where neither holds, choices are measured against the first that declares no bias.
     Baselines with a state learn it in `warm_up` runs and then keep it.
 
     Parameters

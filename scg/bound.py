@@ -26,7 +26,7 @@ from scg.program import Program, schedule
 from scg.surrogate import Estimate, mean_cost
 from scg.trace import Trace
 
-__all__ = ["estimate_bound_gradient"]
+__all__ = ["credited", "estimate_bound_gradient", "total_costs", "weighed"]
 
 Arrays = Mapping[str, Any]
 
@@ -104,17 +104,17 @@ def estimate_bound_gradient(  # noqa: PLR0913 - as `estimate_gradient`
         program, params, inputs, rng=rng, rows=rows, samples=samples, given=given
     )
     mean_cost(program, trace)  # which refuses what is not finite
-    c = _total(program, trace)
+    c = total_costs(program, trace)
     bound = -(logsumexp(-c) - np.log(samples).astype(c.dtype))
     b = _without_one(c) if leave_one_out else np.zeros_like(c)
     advantage = bound[:, np.newaxis] - b
     credits = {
-        i: Credit(*_credited(program, trace, i, c, advantage), None, {})
+        i: Credit(*credited(program, trace, i, c, advantage), None, {})
         for i in program.scored
     }
-    sites, seeds = scores(program, _weighed(program, trace, 1.0), credits)
+    sites, seeds = scores(program, weighed(program, trace, 1.0), credits)
     shares = np.exp(bound[:, np.newaxis] - c) / samples
-    gradient = backward(program, _weighed(program, trace, shares), sites, (), seeds)
+    gradient = backward(program, weighed(program, trace, shares), sites, (), seeds)
     return Estimate(gradient, float(bound.mean()), trace, {}, {})
 
 
@@ -133,7 +133,7 @@ def _check(program: Program) -> None:
         raise EstimatorError(msg)
 
 
-def _total(program: Program, trace: Trace) -> Any:
+def total_costs(program: Program, trace: Trace) -> Any:
     """Return the summed cost of each run, shape (rows, samples)."""
     count = trace.layout.count((SAMPLES,))
     total = np.zeros(count, program.store.float_dtype("costs"))
@@ -158,7 +158,7 @@ def _without_one(c: Any) -> Any:
     return -(logsumexp(-replaced) - np.log(k).astype(c.dtype))
 
 
-def _credited(
+def credited(
     program: Program, trace: Trace, index: int, c: Any, advantage: Any
 ) -> tuple[Any, Any]:
     """Bring costs and advantages of runs to a sample, in a loop to all of its steps."""
@@ -169,7 +169,7 @@ def _credited(
     return flat[0], flat[1]
 
 
-def _weighed(program: Program, trace: Trace, weights: Any) -> Trace:
+def weighed(program: Program, trace: Trace, weights: Any) -> Trace:
     """Return the run with other weights of the runs of each row."""
     old = trace.layout
     layout = Layout(

@@ -1,7 +1,8 @@
 r"""The exact gradient of the expected cost, where every random value can be laid out.
 
-Finite supports are enumerated, normal draws stand at the points of a Gauss-Hermite
-quadrature. Samples inside of loops, environments and models that mix rows are left out.
+Finite supports are enumerated, in loops all joint outcomes of all steps; normal draws
+stand at the points of a Gauss-Hermite quadrature. Environments and models that mix rows
+are left out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from scg.distributions import Normal
 from scg.errors import EstimatorError
 from scg.estimators import AbstractEstimator, Drawn, ScoreFunction, Site
 from scg.influence import influence_of
+from scg.joint_gradient import joint_gradient
 from scg.node import Node, Store
 from scg.program import Program
 from scg.roles import Cost, Draw, EnvironmentReset, EnvironmentStep
@@ -163,9 +165,9 @@ def exact_gradient(
     Returns
     -------
     dict of str to array, or None
-        None with samples inside of loops or of a family that is neither finite nor
-        normal, environments, models that mix rows, a quadrature that has not
-        converged, or more than `limit` rows.
+        None with samples of a family that is neither finite nor, outside of loops,
+        normal, environments, loops that rows leave early, models that mix rows, a
+        quadrature that has not converged, or more than `limit` rows.
 
     Examples
     --------
@@ -182,8 +184,10 @@ def exact_gradient(
     above = influence_of(store).ancestors(*costs)
     random = [store.nodes[i] for i in sorted(above)]
     random = [n for n in random if isinstance(n.role, _RANDOM)]
-    if any(n.loop is not None or not isinstance(n.role, Draw) for n in random):
+    if not all(isinstance(n.role, Draw) for n in random):
         return None
+    if any(n.loop is not None for n in random):
+        return joint_gradient(store, params, inputs, random, reading or {}, limit)
     found = []
     for points in _POINTS if any(map(_is_normal, random)) else _POINTS[:1]:
         chosen = {

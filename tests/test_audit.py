@@ -132,16 +132,34 @@ def test_a_standardised_advantage_is_declared_and_found():
 
 
 def loop_model():
+    """Return a loop with a sample that cannot be laid out, in a cost of its own."""
     graph = scg.Graph()
     theta = graph.param("theta", 0.0)
 
     def step(total):
         b = graph.sample("b", scg.Bernoulli(logits=theta + total - 1))
-        graph.cost("loss", (b - 0.45) ** 2)
+        noise = graph.sample("noise", scg.Uniform(low=0.0, high=1.0))
+        graph.cost("loss", (b - 0.45) ** 2 + 0.01 * noise)
         return total + b
 
     graph.scan(step, init=0.0, length=3)
     return graph
+
+
+def test_in_a_loop_of_finite_samples_the_exact_gradient_is_found():
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+
+    def step(total):
+        b = graph.sample("b", scg.Bernoulli(logits=theta + 0 * total))
+        graph.cost("loss", (b - 0.45) ** 2)
+        return total + b
+
+    graph.scan(step, init=0.0, length=4)
+    found = audited(graph, [{"b": score(baseline=scg.BatchMean())}], rows=50)
+    p = scg.sigmoid(0.3)
+    assert found.exact["theta"] == pytest.approx(4 * p * (1 - p) * (1 - 0.9))
+    assert found.choices[0].total.max_z < 5
 
 
 @pytest.mark.statistical

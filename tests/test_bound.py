@@ -189,3 +189,19 @@ def test_nodes_that_mix_rows_are_refused():
         scg.estimate_bound_gradient(
             graph, {"theta": 0.0}, rng=np.random.default_rng(0), samples=2, rows=2
         )
+
+
+def test_runs_of_equal_cost_move_nothing():
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+    z = graph.sample("z", scg.Bernoulli(logits=theta))
+    graph.cost("loss", 0.7 + 0 * z)
+    options = {"rng": np.random.default_rng(0), "rows": 5, "samples": 3}
+    without, bare = (
+        scg.estimate_bound_gradient(
+            graph, {"theta": 0.3}, leave_one_out=leave_one_out, **options
+        ).gradient["theta"]
+        for leave_one_out in (True, False)
+    )
+    assert abs(without) < 1e-15
+    assert abs(bare) > 1e-2

@@ -1,11 +1,14 @@
 """Two choices side by side: ratios whose exact values are known."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 import scg
 from scg.compare import _jackknife, _median
 from scg.errors import InputError
+from scg.estimators import Drawn
 
 
 def toy():
@@ -100,6 +103,34 @@ def test_work_is_variance_times_time():
     found = compared(PLAIN, PAIR, rows=1)
     assert found.work == found.variance.value * found.seconds.value
     assert "gradient of theta" in str(found)
+
+
+class Slow(scg.ScoreFunction):
+    """Draws one value always, and takes its time by the clock of a test."""
+
+    plain: ClassVar[bool] = False
+
+    value: ClassVar[float]
+    clock: ClassVar[list[float]]
+
+    def draw(self, distribution, shape, rng):
+        self.clock[0] += 1.0 + 2.0 * self.value
+        return Drawn(np.full(shape, self.value))
+
+
+def test_differences_and_ratios_are_those_of_b_to_a(monkeypatch):
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.0)
+    graph.cost("loss", graph.sample("b", scg.Bernoulli(logits=theta)))
+    clock = [0.0]
+    quick, slow = (
+        type("Slow", (Slow,), {"value": value, "clock": clock})()
+        for value in (0.0, 1.0)
+    )
+    monkeypatch.setattr("scg.side_by_side.time.perf_counter", lambda: clock[0])
+    found = compared({"b": quick}, {"b": slow}, graph=graph, rows=3, repeats=10)
+    assert found.cost == 1.0
+    assert found.seconds.value == 3.0
 
 
 def test_too_few_pairs_are_refused():

@@ -271,3 +271,11 @@ def test_looks_are_at_steps_that_do_not_depend_on_the_clock():
     assert len(set(entropies[:NODES_EVERY])) == 1
     assert entropies[NODES_EVERY] != entropies[0]
     assert GRADIENT_EVERY < NODES_EVERY
+
+
+def test_what_has_been_said_is_not_said_again_after_a_pause():
+    findings = Findings()
+    for holds in [True] * 2 + [False] + [True] * 4:
+        findings.note("no gradient", "w", holds, looks=2, every=10)
+    findings.note("no gradient", "u", True, looks=1, every=10)
+    assert [said[:9] for said in findings.said] == ["param 'w'", "param 'u'"]

@@ -160,6 +160,26 @@ def test_the_mean_over_all_sets_refuses_even_chances(monkeypatch):
     assert np.abs(mean - exact("single", "categorical")["t"]).max() > 1e-3
 
 
+def test_the_baseline_of_a_set_takes_up_what_all_costs_share():
+    def found(shift, estimator):
+        graph = scg.Graph()
+        t = graph.param("t", np.array([0.4, -0.3, 0.1, 0.0]))
+        k = graph.sample("k", scg.Categorical(logits=t))
+        graph.cost("loss", (k - 1.5) ** 2 + shift)
+        return scg.estimate_gradient(
+            graph,
+            graph.init(np.random.default_rng(0)),
+            estimators={"k": estimator},
+            rng=np.random.default_rng(3),
+            rows=5,
+        ).gradient["t"]
+
+    sets = scg.UnorderedSet(samples=2)
+    np.testing.assert_allclose(found(100.0, sets), found(0.0, sets), atol=1e-11)
+    plain = scg.ScoreFunction()
+    assert np.abs(found(100.0, plain) - found(0.0, plain)).max() > 1
+
+
 # Numbers
 
 
