@@ -6,7 +6,6 @@ import pytest
 import scg
 from scg.audit_report import ChoiceFigures
 from scg.errors import InputError, UnknownNameError
-from scg.exact_gradient import exact_gradient
 from scg.gradient_figures import (
     FOLLOWED,
     combined,
@@ -245,55 +244,6 @@ def test_without_a_closed_form_the_entropy_is_none():
     assert found.nodes["x"].entropy is None
 
 
-def test_a_quadrature_is_the_closed_form():
-    graph = scg.Graph()
-    mu, sigma = graph.param("mu", 1.0), graph.param("sigma", 1.5)
-    b = graph.sample("b", scg.Bernoulli(logits=0.4))
-    x = graph.sample("x", scg.Normal(mean=mu + b, scale=sigma))
-    graph.cost("loss", (x - 2.0) ** 2)
-    found = exact_gradient(graph.store, {"mu": 1.0, "sigma": 1.5}, None)
-    p = 1 / (1 + np.exp(-0.4))
-    assert found["mu"] == pytest.approx(2 * (1 + p - 2), abs=1e-10)
-    assert found["sigma"] == pytest.approx(2 * 1.5, abs=1e-10)
-
-
-def test_a_quadrature_of_a_jump_is_not_believed():
-    graph = scg.Graph()
-    mu = graph.param("mu", 0.3)
-    x = graph.sample("x", scg.Normal(mean=mu, scale=1.0))
-    graph.cost("loss", np.where(x > 0, 1.0, 0.0))
-    assert exact_gradient(graph.store, {"mu": 0.3}, None) is None
-
-
-def test_beyond_the_limit_there_is_no_exact_gradient():
-    graph = scg.Graph()
-    theta = graph.param("theta", np.zeros(6))
-    b = graph.sample("b", scg.Bernoulli(logits=theta))
-    graph.cost("loss", b.sum(axis=-1) ** 2)
-    params = {"theta": np.zeros(6)}
-    assert exact_gradient(graph.store, params, None, limit=64) is not None
-    assert exact_gradient(graph.store, params, None, limit=63) is None
-
-
-def test_a_family_that_cannot_be_laid_out_has_no_exact_gradient():
-    graph = scg.Graph()
-    rate = graph.param("rate", 2.0)
-    n = graph.sample("n", scg.Poisson(rate=rate))
-    graph.cost("loss", n**2)
-    assert exact_gradient(graph.store, {"rate": 2.0}, None) is None
-
-
-def test_the_exact_gradient_is_the_mean_over_the_rows_of_the_inputs():
-    graph = scg.Graph()
-    x = graph.input("x")
-    theta = graph.param("theta", 0.0)
-    b = graph.sample("b", scg.Bernoulli(logits=theta))
-    graph.cost("loss", x * b)
-    inputs = {"x": np.array([1.0, 3.0])}
-    found = exact_gradient(graph.store, {"theta": 0.0}, inputs)
-    assert found["theta"] == pytest.approx(2.0 * 0.25)
-
-
 def test_averages_are_learnt_before_they_are_measured():
     choices = [{"b": score(baseline=scg.MovingAverage())}]
     warm = audited(toy(), choices, rows=50, warm_up=20)["1"].total.variance
@@ -378,6 +328,14 @@ def test_the_table_has_the_same_rows(coin):
     table = coin.table()
     assert table.row_count == 3
     assert list(table.columns[0].cells) == list(coin.ranking)
+
+
+def test_a_mean_within_its_own_noise_is_no_signal():
+    draws = np.array([[1.0], [0.0], [-0.9], [0.1]])
+    assert gradient_figures(draws, 1).signal_to_noise == 0
+    assert gradient_figures(draws + 1, 1).signal_to_noise == pytest.approx(
+        np.sqrt(1.05**2 / np.var(draws, ddof=1) - 1 / 4)
+    )
 
 
 def test_a_cost_that_does_not_vary_has_no_explained_variance():

@@ -82,6 +82,34 @@ def test_the_gradient_is_the_derivative_of_the_clipped_surrogate(build, entropy)
         np.testing.assert_allclose(gradient[name], value, rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("build", BUILDERS)
+def test_the_figures_are_those_of_their_definitions(build):
+    batch, _ = surrogate(build, CLIP, 0.0)
+    model, params, moved, _ = compiled(build)
+    _, figures = batch.gradient(moved, np.arange(batch.replay.count), CLIP, 0.0)
+    replay = batch.replay
+    then, now = replay(params), replay(moved)
+    changes = []
+    for i in batch.credits:
+        node = model.program.nodes[i]
+        changes.append(log_prob(now, node) - log_prob(then, node))
+    # The mean of r - 1 - log r over draws of the old policy estimates KL(old, new).
+    kl = [np.mean(np.expm1(c) - c) for c in changes]
+    assert figures["kl"] == pytest.approx(np.mean(kl), rel=1e-10)
+    assert figures["kl"] > 0
+    fitted = [c for c in batch.credits.values() if c.target is not None]
+    shares = [
+        1
+        - np.var(c.target.target - then.values[c.target.value])
+        / np.var(c.target.target)
+        for c in fitted
+    ]
+    found = batch.explained_variance()
+    assert found == (
+        {"explained_variance": pytest.approx(np.mean(shares))} if fitted else {}
+    )
+
+
 def test_the_oracle_tells_another_clip_and_another_entropy():
     batch, loss = surrogate(feed_forward, CLIP, ENTROPY)
     _, _, moved, _ = compiled(feed_forward)

@@ -1,4 +1,4 @@
-"""The exact gradient of models with samples in loops, against autograd alone."""
+"""The exact gradient: in loops against autograd alone, outside in closed form."""
 
 import itertools
 
@@ -176,3 +176,55 @@ def test_one_hot_vectors_are_laid_out_as_wholes():
         )
 
     np.testing.assert_allclose(found["t"], autograd.grad(expected)(logits), atol=1e-12)
+
+
+# Outside of loops
+
+
+def test_a_quadrature_is_the_closed_form():
+    graph = scg.Graph()
+    mu, sigma = graph.param("mu", 1.0), graph.param("sigma", 1.5)
+    b = graph.sample("b", scg.Bernoulli(logits=0.4))
+    x = graph.sample("x", scg.Normal(mean=mu + b, scale=sigma))
+    graph.cost("loss", (x - 2.0) ** 2)
+    found = exact_gradient(graph.store, {"mu": 1.0, "sigma": 1.5}, None)
+    p = 1 / (1 + np.exp(-0.4))
+    assert found["mu"] == pytest.approx(2 * (1 + p - 2), abs=1e-10)
+    assert found["sigma"] == pytest.approx(2 * 1.5, abs=1e-10)
+
+
+def test_a_quadrature_of_a_jump_is_not_believed():
+    graph = scg.Graph()
+    mu = graph.param("mu", 0.3)
+    x = graph.sample("x", scg.Normal(mean=mu, scale=1.0))
+    graph.cost("loss", np.where(x > 0, 1.0, 0.0))
+    assert exact_gradient(graph.store, {"mu": 0.3}, None) is None
+
+
+def test_beyond_the_limit_there_is_no_exact_gradient():
+    graph = scg.Graph()
+    theta = graph.param("theta", np.zeros(6))
+    b = graph.sample("b", scg.Bernoulli(logits=theta))
+    graph.cost("loss", b.sum(axis=-1) ** 2)
+    params = {"theta": np.zeros(6)}
+    assert exact_gradient(graph.store, params, None, limit=64) is not None
+    assert exact_gradient(graph.store, params, None, limit=63) is None
+
+
+def test_a_family_that_cannot_be_laid_out_has_no_exact_gradient():
+    graph = scg.Graph()
+    rate = graph.param("rate", 2.0)
+    n = graph.sample("n", scg.Poisson(rate=rate))
+    graph.cost("loss", n**2)
+    assert exact_gradient(graph.store, {"rate": 2.0}, None) is None
+
+
+def test_the_exact_gradient_is_the_mean_over_the_rows_of_the_inputs():
+    graph = scg.Graph()
+    x = graph.input("x")
+    theta = graph.param("theta", 0.0)
+    b = graph.sample("b", scg.Bernoulli(logits=theta))
+    graph.cost("loss", x * b)
+    inputs = {"x": np.array([1.0, 3.0])}
+    found = exact_gradient(graph.store, {"theta": 0.0}, inputs)
+    assert found["theta"] == pytest.approx(2.0 * 0.25)
