@@ -42,6 +42,19 @@ def test_links_lead_to_a_file_and_a_heading(page):
         assert not heading or heading in _headings(path), f"no {target}#{heading}"
 
 
+def test_every_page_is_on_the_site():
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    trees = re.findall(r"```{toctree}\n(.*?)```", index, re.DOTALL)
+    listed = {line for tree in trees for line in tree.split() if line[0] != ":"}
+    pages = (ROOT / "docs").rglob("*.*")
+    found = {
+        str(page.relative_to(ROOT / "docs").with_suffix(""))
+        for page in pages
+        if page.suffix in {".md", ".rst"} and "_build" not in page.parts
+    }
+    assert found - {"index"} <= listed
+
+
 def _missing_package(error):
     """Name the package; the library's own error has Python's as its cause."""
     cause = error.__cause__ if error.name is None else error

@@ -114,12 +114,12 @@ class AbstractDistribution(ABC):
 
         Parameters
         ----------
-        value : array, shape (*rows, *event)
+        value : array, shape ``(*rows, *event)``
             A draw. Parameters and value are plain arrays or scalars.
 
         Returns
         -------
-        dict of str to array, shape (*rows, *event, *consumed)
+        dict of str to array, shape ``(*rows, *event, *consumed)``
             One array for each of `parameters`, not yet summed over the axes along
             which the parameter was broadcast.
         """
@@ -130,7 +130,7 @@ class AbstractDistribution(ABC):
 
     @abstractmethod
     def kl(self, other: Self) -> Any:
-        """Compute the divergence KL(self || other) of each element, in nats."""
+        """Compute the divergence ``KL(self || other)`` of each element, in nats."""
 
     @abstractmethod
     def support(self) -> NDArray[Any] | None:
@@ -198,14 +198,14 @@ def elementwise_score(
     ----------
     distribution : AbstractDistribution
         With arrays or scalars for parameters.
-    value : array, shape (*rows, *event)
+    value : array, shape ``(*rows, *event)``
         A draw.
     consumed : int
         How many trailing axes of each parameter one draw consumes.
 
     Returns
     -------
-    dict of str to array, shape (*rows, *event, *consumed)
+    dict of str to array, shape ``(*rows, *event, *consumed)``
 
     Examples
     --------

@@ -34,9 +34,9 @@ class Categorical(AbstractDistribution):
 
     Parameters
     ----------
-    logits : array, shape (*batch, K)
+    logits : array, shape ``(*batch, K)``
         Log-weights; they need not be normalised.
-    probs : array, shape (*batch, K)
+    probs : array, shape ``(*batch, K)``
         Probabilities that sum to 1, instead of `logits`. Its score is that of
         :math:`\log p_k` alone, not of a normalised weight.
 

@@ -46,7 +46,7 @@ class Dirichlet(AbstractReparameterised):
 
     Parameters
     ----------
-    concentration : array, shape (*batch, K)
+    concentration : array, shape ``(*batch, K)``
 
     Raises
     ------

@@ -103,11 +103,11 @@ class Laplace(AbstractReparameterised):
         return (p.as_draw(value, self.dtype) - self.mean) / self._scale
 
     def log_prob(self, value: Any) -> Any:
-        """Compute -|z| - log 2σ."""
+        """Compute ``-|z| - log 2σ``."""
         return -distance(self._standardise(value)) - self._log_scale - _LOG_2
 
     def score(self, value: Any) -> dict[str, NDArray[Any]]:
-        """Compute sign(z)/σ for the mean, (|z| - 1)/σ for the scale."""
+        """Compute ``sign(z)/σ`` for the mean, ``(|z| - 1)/σ`` for the scale."""
         z, scale = self._standardise(value), self._scale
         excess = np.asarray(np.abs(z) - 1)
         if self.log_scale is None:
@@ -120,7 +120,7 @@ class Laplace(AbstractReparameterised):
         return self._log_scale + (1 + _LOG_2) + 0.0 * stop_gradient(self.mean)
 
     def kl(self, other: Laplace) -> Any:
-        """Compute log(σ'/σ) - 1 + (|d| + exp(-|d|)) σ/σ', with d = (μ - μ')/σ."""
+        """Compute ``log(σ'/σ) - 1 + (|d| + exp(-|d|)) σ/σ'``, ``d = (μ - μ')/σ``."""
         shift = (self.mean - other.mean) / self._scale
         log_ratio = other._log_scale - self._log_scale
         return log_ratio - 1 + bend(shift) * (self._scale / other._scale)

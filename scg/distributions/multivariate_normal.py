@@ -38,10 +38,10 @@ class MultivariateNormal(AbstractReparameterised):
 
     Parameters
     ----------
-    mean : array, shape (*batch, K)
-    scale : array, shape (*batch, K)
+    mean : array, shape ``(*batch, K)``
+    scale : array, shape ``(*batch, K)``
         The standard deviations, where components are independent.
-    scale_tril : array, shape (*batch, K, K)
+    scale_tril : array, shape ``(*batch, K, K)``
         The Cholesky factor L, instead of `scale`. Its lower triangle is all that is
         read; the diagonal must be positive.
 
@@ -126,7 +126,7 @@ class MultivariateNormal(AbstractReparameterised):
         return self.mean + anp.einsum("...ij,...j->...i", self._factor, noise)
 
     def log_prob(self, value: Any) -> Any:
-        """Compute -|z|²/2 - Σ log L_kk - K log(2π)/2 for each vector."""
+        """Compute ``-|z|²/2 - Σ log L_kk - K log(2π)/2`` for each vector."""
         if self.scale_tril is None:
             return anp.sum(self._components.log_prob(value), axis=-1)
         factor = self._factor
@@ -156,7 +156,7 @@ class MultivariateNormal(AbstractReparameterised):
         return anp.sum(each, axis=-1)
 
     def kl(self, other: MultivariateNormal) -> Any:
-        """Compute (|M|² + |z|² - K)/2 - Σ log M_kk, with M = L'⁻¹ L."""
+        """Compute ``(|M|² + |z|² - K)/2 - Σ log M_kk``, with ``M = L'⁻¹ L``."""
         if self.scale_tril is None and other.scale_tril is None:
             return anp.sum(self._components.kl(other._components), axis=-1)
         factor, factor_q = self._matrix(), other._matrix()

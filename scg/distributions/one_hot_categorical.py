@@ -32,9 +32,9 @@ class OneHotCategorical(AbstractDiscrete):
 
     Parameters
     ----------
-    logits : array, shape (*batch, K)
+    logits : array, shape ``(*batch, K)``
         Log-weights; they need not be normalised.
-    probs : array, shape (*batch, K)
+    probs : array, shape ``(*batch, K)``
         Probabilities that sum to 1, instead of `logits`.
 
     Raises

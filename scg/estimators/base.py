@@ -23,7 +23,7 @@ class Drawn:
 
     Attributes
     ----------
-    value : array, shape (rows, *event)
+    value : array, shape ``(rows, *event)``
         With branches, the rows are rows times branches, branches innermost.
     weights : array of shape (rows,), or None
         What each branch counts in the expectation of a cost; None where all count the
@@ -46,7 +46,7 @@ class Site:
     name : str
     distribution : AbstractDistribution
         With the values of its parameters; where they have rows, one for each value.
-    value : array, shape (rows, *event)
+    value : array, shape ``(rows, *event)``
         Inside a loop, rows is time times rows.
     weight : float or array of shape (rows,)
         The weight of the branch times 1/rows: what a sum over rows needs to be the

@@ -24,7 +24,7 @@ def moments(soft_draw: Any) -> list[Any]:
 
     Parameters
     ----------
-    soft_draw : array, shape (rows, *event)
+    soft_draw : array, shape ``(rows, *event)``
 
     Returns
     -------
@@ -53,9 +53,9 @@ class RELAX(AbstractEstimator):
     Parameters
     ----------
     functions : callable
-        From a smooth draw, shape (rows, *event), to a list of arrays of shape (rows,),
-        written with ``autograd.numpy``. By default 1, the entries and their products in
-        pairs.
+        From a smooth draw, shape ``(rows, *event)``, to a list of arrays of shape
+        (rows,), written with ``autograd.numpy``. By default 1, the entries and their
+        products in pairs.
     temperature : float
         ``τ``.
     coefficient : float or None
