@@ -64,6 +64,8 @@ class Adjoints:
             return
         self.at[place] = None
         for crossing in crossings:
+            if crossing.to in self.shared:
+                continue
             pull = crossing.pull
             back = pull.cross(values, g, self.buffers)
             self.add(crossing.to, back, fresh=pull.fresh)

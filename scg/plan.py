@@ -85,6 +85,7 @@ class Plan:
             self._bind(node)
         self.outputs = self._outputs()
         self._shared: dict[int, frozenset[int]] = {}
+        self._beside: dict[int, frozenset[int]] = {}
         self.seeds = {i: self._seeded(i) for i in program.scored}
         self.back = [(place, n) for place, n in reversed(self.order) if self._leads(n)]
         self.kinds, self.kind = self._kinds()
@@ -137,6 +138,16 @@ class Plan:
             found = program.influence.ancestors(*ends) - {value.index}
             self._shared[value.index] = frozenset(found)
         return self._shared[value.index]
+
+    def beside(self, node: Node) -> frozenset[int]:
+        """Return the places that a node does not influence, its own excepted."""
+        if node.index not in self._beside:
+            below = self.program.influence.descendants(node.index) | {node.index}
+            source = {place: key[0] for key, place in self.repeats.items()}
+            self._beside[node.index] = frozenset(
+                at for at in range(self.size) if source.get(at, at) not in below
+            )
+        return self._beside[node.index]
 
     def _place(self, node: Node) -> None:
         """Add what repeats a node's inputs, then the node, to the order."""

@@ -31,17 +31,26 @@ __all__ = ["Reverse"]
 class Reverse:
     """One reverse pass: give it seeds, then `run` it.
 
-    With `private`, adjoints stay among the nodes that only this value node needs.
+    With `private`, adjoints stay among the nodes that only this value node needs; with
+    `below`, among this sample and what it influences.
     """
 
     def __init__(
-        self, program: Program, trace: Trace, private: Node | None = None
+        self,
+        program: Program,
+        trace: Trace,
+        private: Node | None = None,
+        below: Node | None = None,
     ) -> None:
         self.program = program
         self.plan = plan_of(program)
         self.trace = trace
         self.values = _with_repeats(self.plan, trace)
-        shared = frozenset() if private is None else self.plan.shared(private)
+        shared: frozenset[int] = frozenset()
+        if private is not None:
+            shared = self.plan.shared(private)
+        elif below is not None:
+            shared = self.plan.beside(below)
         self.adjoints = Adjoints(self.plan, shared)
 
     def seed(self, node: Node, adjoint: Any) -> None:

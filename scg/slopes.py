@@ -53,7 +53,7 @@ def _slope(program: Program, trace: Trace, node: Node, credits: Credits) -> Any:
     below = program.influence.descendants(node.index)
     inner = {i: c for i, c in credits.items() if i in below}
     sites, seeds = all_scores(program, whole, inner)
-    reverse = Reverse(program, whole)
+    reverse = Reverse(program, whole, below=node)
     for cost in program.costs:
         if cost.index in below and cost.index in program.flow.carrying:
             reverse.seed(cost, cost_seed(program, whole, cost))
