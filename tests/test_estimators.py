@@ -12,6 +12,7 @@ from estimator_matrix import FAMILIES, GRAPHS, exact, single_estimates
 
 import scg
 from scg.estimators import AbstractEstimator
+from scg.estimators.coupled import given_draw
 from scg.slopes import all_scores
 from scg.streams import Streams
 
@@ -99,8 +100,10 @@ def test_a_declared_bias_is_there(name, family, graph):
 def test_rebar_without_one_of_its_terms_is_refused(drop, monkeypatch):
     if drop == "v":  # the conditional noise held constant
         monkeypatch.setattr(
-            "scg.estimators.coupled.mean",
-            lambda d: scg.stop_gradient(scg.sigmoid(d.logits)),
+            "scg.estimators.rebar.given_draw",
+            lambda d, v, b: (
+                d.logits + scg.stop_gradient(given_draw(d, v, b) - d.logits)
+            ),
         )
     elif drop == "slope":  # what comes up from samples below left out
         monkeypatch.setattr("scg.slopes.all_scores", lambda *_: ({}, []))

@@ -20,8 +20,8 @@ import numpy as np
 
 from scg.estimators.branches import uniform
 from scg.estimators.choices import is_bit
-from scg.estimators.relaxed import log_odds, mean
-from scg.functions import log_softmax, sigmoid, softmax
+from scg.estimators.relaxed import log_odds
+from scg.functions import log_softmax, sigmoid, softmax, softplus
 
 __all__ = ["given_draw", "hard", "open_uniform", "prior", "soft"]
 
@@ -59,16 +59,16 @@ def soft(distribution: Any, z: Any, temperature: float) -> Any:
 def given_draw(distribution: Any, v: Any, b: Any) -> Any:
     """Return z̃ of the noise, given the draw."""
     if is_bit(distribution):
-        p = mean(distribution)
-        # v' is uniform on what leads to b: above 1 - p for a 1, below for a 0.
-        low, high = v * (1 - p), (1 - v) * p  # v' for a 0, and 1 - v' for a 1
-        zero = anp.log(low) - anp.log1p(-low)
-        one = anp.log1p(-high) - anp.log(high)
-        return log_odds(distribution) + anp.where(b > 0, one, zero)
-    e = -anp.log(v)
-    first = anp.sum(b * e, axis=-1, keepdims=True)
-    later = e * anp.exp(-_log_masses(distribution)) + first
-    return -anp.log(anp.where(b > 0, first + 0 * later, later))
+        # With v' uniform on what leads to b, 1 - p + v p for a 1 and v (1 - p) for a 0,
+        # z̃ is ℓ + logit v'. Written in ℓ alone it is finite where p rounds to 0 or 1.
+        logits, below, above = log_odds(distribution), np.log(v), np.log1p(-v)
+        one = softplus(logits + below) - above
+        zero = below - softplus(above - logits)
+        return anp.where(b > 0, one, zero)
+    e = -np.log(v)
+    first = np.log(np.sum(b * e, axis=-1, keepdims=True))
+    later = anp.logaddexp(np.log(e) - _log_masses(distribution), first)
+    return -anp.where(b > 0, first, later)
 
 
 def _log_masses(distribution: Any) -> Any:
