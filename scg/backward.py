@@ -14,8 +14,8 @@ import numpy as np
 
 from scg.arrays import all_finite
 from scg.credit import Credit, Target
-from scg.errors import NonFiniteError
-from scg.estimators import Site
+from scg.errors import EstimatorError, NonFiniteError
+from scg.estimators import READ, Site
 from scg.node import Node
 from scg.plan import Plan, plan_of
 from scg.program import Program
@@ -76,6 +76,11 @@ def _taken_back(
     for node, adjoint in seeds:
         reverse.seed(node, adjoint)
     apart = [r for r in map(partial(_fit, reverse), targets) if r is not reverse]
+    apart += [
+        _teach(program, trace, program.nodes[i], adjoints[READ])
+        for i, adjoints in sites.items()
+        if READ in adjoints
+    ]
     arrived = reverse.run()
     for private in apart:
         for index, adjoint in private.run().items():
@@ -95,6 +100,37 @@ def _fit(reverse: Reverse, target: Target) -> Reverse:
     adjoint = target.weight * error * row_weight(program, trace, value)
     where.seed(value, adjoint if value.has_rows else adjoint.sum())
     return where
+
+
+def _teach(program: Program, trace: Trace, node: Node, adjoint: Any) -> Reverse:
+    """Seed what a sample's estimator reads and trains, in a pass of its own."""
+    value = program.node(program.estimators[node.index].reads[0])
+    reverse = Reverse(program, trace, private=value)
+    have, want = (program.plates[n.index] for n in (node, value))
+    summed = trace.layout.unalign(adjoint, have, want)
+    reverse.seed(value, summed if value.has_rows else summed.sum(axis=0))
+    return reverse
+
+
+def _read(program: Program, trace: Trace, node: Node) -> Any:
+    """Return what a sample's estimator reads and trains, for each of its rows."""
+    estimator = program.estimators[node.index]
+    if not estimator.learns or not estimator.reads:
+        return None
+    value = program.node(estimator.reads[0])
+    have, want = (program.plates[n.index] for n in (value, node))
+    if not set(have) <= set(want):
+        lacking = [program.nodes[p].name for p in have if p not in want]
+        msg = (
+            f"node {node.name!r}: {type(estimator).__name__} expected to read the same "
+            f"in all branches of a row, got {value.name!r}, which depends on the "
+            f"branches of {lacking}. Read what they do not influence."
+        )
+        raise EstimatorError(msg)
+    found = trace.values[value.index]
+    if not value.has_rows:
+        found = np.broadcast_to(found, (trace.layout.rows, *value.event_shape))
+    return trace.layout.align(found, have, want)
 
 
 def _finished(node: Node, arrived: Mapping[int, Any]) -> Any:
@@ -218,4 +254,5 @@ def site_of(
         program.branching.get(node.index, 1),
         trace.noise.get(node.index),
         slope,
+        _read(program, trace, node),
     )

@@ -218,6 +218,12 @@ def _check_read(routes: Routes, site: Node, choice: Choice, name: str) -> None:
         raise BaselineError(msg)
     if routes.within_step(site, value):
         raise _influenced(routes, who, site, value)
+    if value.event_shape and not choice.learns:
+        msg = (
+            f"{who} expected to read one number a row, got {name!r} of shape "
+            f"{value.event_shape} a row. Reduce it: np.sum(..., axis=-1)."
+        )
+        raise BaselineError(msg)
     if value.loop not in {None, site.loop}:
         assert value.loop is not None
         msg = (

@@ -124,7 +124,8 @@ def add_term(store: Store, name: str, node: Any, role: Cost | Value) -> Node:
     if not isinstance(node, Node):
         node = _constant(store, node, f"{role.kind} {name!r}")
     store.check_scope([node])
-    if node.spec.parts is not None or node.event_shape != ():
+    one_number = node.event_shape == () or isinstance(role, Value)
+    if node.spec.parts is not None or not one_number:
         axes = tuple(range(1, 1 + len(node.event_shape)))
         way_out = f"Reduce it: np.sum(..., axis={axes[0] if len(axes) == 1 else axes})"
         if node.spec.parts is not None:

@@ -231,10 +231,11 @@ class Graph:
         return add_term(self.store, name, node, Cost())
 
     def value(self, name: str, node: Node) -> Node:
-        """Add a value node, to be fitted to the costs downstream of a sample.
+        """Add a value node, which an estimator reads and trains.
 
-        It is one number a row, named by ``LearnedBaseline`` or ``GAE``, which also give
-        it its regression loss.
+        ``LearnedBaseline`` and ``GAE`` fit one number a row to the costs downstream of
+        a sample; ``RELAX``, ``REBAR`` and ``MuProp`` train coefficients, one number or
+        several, on the variance of their estimates.
 
         Examples
         --------

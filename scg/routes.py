@@ -33,6 +33,7 @@ class Choice:
     reads: tuple[str, ...] = ()
     boundary: str | None = None
     looks_down: bool = False
+    learns: bool = False
     families: Mapping[type, frozenset[str]] = field(default_factory=dict)
 
     @property
@@ -102,6 +103,7 @@ def _choice(name: str, estimator: Any) -> Choice:
             tuple(estimator.reads),
             getattr(estimator, "boundary", None),  # only some estimators have credit
             bool(estimator.looks_down),
+            bool(estimator.learns),
             estimator.families,
         )
     except (AttributeError, TypeError) as error:

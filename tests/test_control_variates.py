@@ -6,6 +6,7 @@ from estimator_matrix import single_estimates
 
 import scg
 from scg.baselines import BaselineInputs
+from scg.estimators import Site
 from scg.estimators.control import controlled
 
 
@@ -151,19 +152,23 @@ def test_a_centred_baseline_adds_no_bias():
 # Coefficients
 
 
+def site(read=None):
+    return Site("x", None, None, 1.0, np.zeros(6), None, read=read)
+
+
 def test_a_coefficient_is_that_of_the_other_half_of_the_rows():
     rng = np.random.default_rng(0)
     h = [{"t": rng.normal(size=(6, 2))} for _ in range(2)]
     a = {"t": 2 * h[0]["t"] - h[1]["t"]}
     a["t"][::2] *= 3  # even rows want others than odd ones
-    found = controlled("X", "x", a, h, None)["t"]
+    found = controlled("X", site(), a, h, None)["t"]
     np.testing.assert_allclose(found[1::2], a["t"][1::2] * (1 - 3))
     np.testing.assert_allclose(found[::2], a["t"][::2] * (1 - 1 / 3))
 
 
 def test_fitted_coefficients_need_two_rows():
     with pytest.raises(scg.EstimatorError, match="expected at least 2, got 1"):
-        controlled("X", "x", {"t": np.ones(1)}, [{"t": np.ones(1)}], None)
+        controlled("X", site(), {"t": np.ones(1)}, [{"t": np.ones(1)}], None)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,13 @@ which those with branches share, and any of them.
 """
 
 from scg.estimators.arm import ARM
-from scg.estimators.base import AbstractEstimator, AbstractPathwise, Drawn, Site
+from scg.estimators.base import (
+    READ,
+    AbstractEstimator,
+    AbstractPathwise,
+    Drawn,
+    Site,
+)
 from scg.estimators.disarm import DisARM
 from scg.estimators.enumeration import Enumeration
 from scg.estimators.gumbel_softmax import GumbelSoftmax
@@ -21,6 +27,7 @@ from scg.estimators.unordered_set import UnorderedSet
 
 __all__ = [
     "ARM",
+    "READ",
     "REBAR",
     "RELAX",
     "AbstractEstimator",

@@ -14,7 +14,17 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-__all__ = ["AbstractEstimator", "AbstractPathwise", "Drawn", "Site", "per_event"]
+__all__ = [
+    "READ",
+    "AbstractEstimator",
+    "AbstractPathwise",
+    "Drawn",
+    "Site",
+    "per_event",
+]
+
+# Where an estimator that `learns` puts the adjoint of what it reads.
+READ = "what the estimator reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,8 @@ class Site:
     slope : array like value, or None
         Where the estimator `looks_down`, the derivative of each branch's ``Q̂`` by its
         value, or an unbiased estimate of it, times what the row counts in the mean.
+    read : array of shape (rows, ...), or None
+        Where the estimator `learns`, the value node that it reads.
     """
 
     name: str
@@ -73,6 +85,7 @@ class Site:
     branches: int = 1
     noise: Any = None
     slope: Any = None
+    read: Any = None
 
 
 class AbstractEstimator(ABC):
@@ -83,9 +96,9 @@ class AbstractEstimator(ABC):
     `plain` that values are drawn from the distribution, and scored by it times weight
     and advantage, so that a kernel may do both; `pathwise` that all ways down must be
     differentiable, since gradient goes along them; `looks_down` that it is pathwise
-    and yet scored, with ``site.slope`` for what would come up. `families` are the
-    families of distributions it knows, each with the parameters it differentiates by;
-    none are all.
+    and yet scored, with ``site.slope`` for what would come up; `learns` that it reads a
+    value node as it pleases, and trains it. `families` are the families of
+    distributions it knows, each with the parameters it differentiates by; none are all.
 
     Examples
     --------
@@ -103,6 +116,7 @@ class AbstractEstimator(ABC):
     lays_out: ClassVar[bool] = False
     plain: ClassVar[bool] = False
     looks_down: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
     families: ClassVar[Mapping[type, frozenset[str]]] = {}
     summary: ClassVar[str] = ""
 
@@ -130,7 +144,9 @@ class AbstractEstimator(ABC):
     def adjoints(self, site: Site) -> dict[str, Any]:
         """Return the derivative of the surrogate loss with respect to each parameter.
 
-        Each entry has the shape of the draw (or broadcasts to the parameter's).
+        Each entry has the shape of the draw (or broadcasts to the parameter's). One
+        that `learns` adds the entry ``READ``, of the shape of ``site.read``: the
+        adjoint with which what it reads is trained, and nothing else.
         """
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scg.distributions import Normal
 from scg.estimators.base import AbstractEstimator, Drawn, Site
 from scg.estimators.branches import by_branch, flat, of_rows, on_first, row_weight
-from scg.estimators.control import controlled, scaled_score
+from scg.estimators.control import controlled, reads, scaled_score
 from scg.estimators.relaxed import VECTORS, mean, pull
 
 __all__ = ["MuProp"]
@@ -33,9 +33,9 @@ class MuProp(AbstractEstimator):
 
     Parameters
     ----------
-    coefficient : float or None
+    coefficient : float, str or None
         How much of h is subtracted; None for what does best on the other half of the
-        rows.
+        rows; the name of a value node for one of each row, trained on the variance.
 
     References
     ----------
@@ -57,19 +57,24 @@ class MuProp(AbstractEstimator):
     0.75
     """
 
-    coefficient: float | None = 1.0
+    coefficient: float | str | None = 1.0
 
     pathwise: ClassVar[bool] = True
     looks_down: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
     lays_out: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"log_prob", "no loop"})
     families: ClassVar[Mapping[type, frozenset[str]]] = {
         **VECTORS,
         Normal: frozenset({"mean", "scale", "log_scale"}),
     }
-    reads: ClassVar[tuple[str, ...]] = ()
     biases: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = "score function less the cost's expansion about the mean"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The value node of the coefficients, where they are learned."""
+        return reads(self.coefficient)
 
     def branches(self, distribution: Any, event_shape: tuple[int, ...]) -> int:
         """Return 2."""
@@ -96,7 +101,7 @@ class MuProp(AbstractEstimator):
         a, of_h = (scaled_score(each, x, f) for f in (q[:, 0], h))
         for name, g in _pull_mean(each, slope).items():
             of_h[name] = of_h[name] - g
-        found = controlled("MuProp", site.name, a, [of_h], self.coefficient)
+        found = controlled("MuProp", site, a, [of_h], self.coefficient)
         return {name: on_first(g, 2) for name, g in found.items()}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from scg.errors import EstimatorError
 from scg.estimators.base import AbstractEstimator, Drawn, Site
 from scg.estimators.branches import by_branch, flat, of_rows, on_first, row_weight
-from scg.estimators.control import controlled, scaled_score
+from scg.estimators.control import controlled, reads, scaled_score
 from scg.estimators.coupled import given_draw, hard, open_uniform, prior, soft
 from scg.estimators.relaxed import VECTORS, pull
 
@@ -37,8 +37,9 @@ class REBAR(AbstractEstimator):
     ----------
     temperature : float
         ``τ``.
-    coefficient : float or None
-        ``η``; None for what has the least variance on the other half of the rows.
+    coefficient : float, str or None
+        ``η``; None for what has the least variance on the other half of the rows; the
+        name of a value node for one of each row, trained on the variance.
 
     Raises
     ------
@@ -66,14 +67,14 @@ class REBAR(AbstractEstimator):
     """
 
     temperature: float = 0.5
-    coefficient: float | None = None
+    coefficient: float | str | None = None
 
     pathwise: ClassVar[bool] = True
     looks_down: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
     lays_out: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"log_prob", "no loop"})
     families: ClassVar[Mapping[type, frozenset[str]]] = VECTORS
-    reads: ClassVar[tuple[str, ...]] = ()
     biases: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = "score function less the cost of a smooth draw"
 
@@ -81,6 +82,11 @@ class REBAR(AbstractEstimator):
         if not self.temperature > 0:
             msg = f"REBAR: expected a temperature above 0, got {self.temperature!r}."
             raise EstimatorError(msg)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The value node of the coefficients, where they are learned."""
+        return reads(self.coefficient)
 
     def branches(self, distribution: Any, event_shape: tuple[int, ...]) -> int:
         """Return 3."""
@@ -110,7 +116,7 @@ class REBAR(AbstractEstimator):
         after = partial(self._after, v=noise[:, 2], b=b)
         ups, downs = pull(before, each, slope[:, 1]), pull(after, each, slope[:, 2])
         h = {name: h[name] - ups[name] + downs[name] for name in a}
-        found = controlled("REBAR", site.name, a, [h], self.coefficient)
+        found = controlled("REBAR", site, a, [h], self.coefficient)
         return {name: on_first(g, 3) for name, g in found.items()}
 
     def _before(self, distribution: Any, u: Any) -> Any:
