@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import autograd.numpy as anp
@@ -21,11 +20,9 @@ from scg.estimators.control import (
     scaled_score,
 )
 from scg.estimators.coupled import given_draw, hard, open_uniform, prior, soft
-from scg.estimators.relaxed import VECTORS, pull
+from scg.estimators.relaxed import VECTORS, led_by, pull
 
 __all__ = ["RELAX", "entries", "moments"]
-
-_ALL = slice(None)
 
 
 def moments(soft_draw: Any) -> list[Any]:
@@ -48,7 +45,7 @@ def moments(soft_draw: Any) -> list[Any]:
 def entries(soft_draw: Any) -> Any:
     """Return 1 and the entries of a smooth draw, shape (rows, count)."""
     x = anp.reshape(soft_draw, (len(soft_draw), -1))
-    return anp.concatenate([0 * x[:, :1] + 1, x], axis=1)
+    return led_by(x, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +143,8 @@ class RELAX(AbstractEstimator):
             return self._learned(site, each, weight, given)
         a, h = scaled_score(each, b, weight * site.cost), []
         for m, c in enumerate(self._functions(given).T):
-            before = pull(partial(self._before, u=u, m=m), each, weight)
-            after = pull(partial(self._after, v=v, b=b, m=m), each, weight)
+            before = pull(lambda d, m=m: self._before(d, u)[:, m], each, weight)
+            after = pull(lambda d, m=m: self._after(d, v, b)[:, m], each, weight)
             score = scaled_score(each, b, weight * c)
             h.append({k: score[k] - before[k] + after[k] for k in a})
         return controlled("RELAX", site, a, h, self.coefficient)
@@ -182,10 +179,8 @@ class RELAX(AbstractEstimator):
     def _soft(self, distribution: Any, z: Any) -> Any:
         return soft(distribution, z, self.temperature)
 
-    def _before(self, distribution: Any, u: Any, m: Any = _ALL) -> Any:
-        z = prior(distribution, u)
-        return self._functions(self._soft(distribution, z))[:, m]
+    def _before(self, distribution: Any, u: Any) -> Any:
+        return self._functions(self._soft(distribution, prior(distribution, u)))
 
-    def _after(self, distribution: Any, v: Any, b: Any, m: Any = _ALL) -> Any:
-        z = given_draw(distribution, v, b)
-        return self._functions(self._soft(distribution, z))[:, m]
+    def _after(self, distribution: Any, v: Any, b: Any) -> Any:
+        return self._functions(self._soft(distribution, given_draw(distribution, v, b)))

@@ -17,7 +17,7 @@ from scg.estimators.branches import is_array
 from scg.estimators.choices import CHOICES, is_bit
 from scg.functions import sigmoid, softmax
 
-__all__ = ["VECTORS", "log_odds", "mean", "pull", "with_slope"]
+__all__ = ["VECTORS", "led_by", "log_odds", "mean", "pull", "with_slope"]
 
 # Whole numbers have no derivative: one of K is a vector here.
 VECTORS: Mapping[type, frozenset[str]] = {
@@ -32,6 +32,21 @@ def _first(hard: Any, soft: Any) -> Any:
 # Returns `hard`, with the derivative of `soft`, which may broadcast to it.
 with_slope = primitive(_first)
 defvjp(with_slope, None, lambda ans, hard, soft: unbroadcast_f(soft, lambda g: g))
+
+
+def _led_by(x: Any, first: float) -> Any:
+    return np.concatenate([np.full((len(x), 1), first, x.dtype), x], axis=1)
+
+
+def _without_first(x: Any) -> Any:
+    return x[:, 1:]
+
+
+# A column of one number, then those of a matrix. Autograd's rule for slices adds entry
+# by entry when it is itself differentiated, which took a third of the time of RELAX.
+led_by, _rest = primitive(_led_by), primitive(_without_first)
+defvjp(led_by, lambda ans, x, first: _rest, None)
+defvjp(_rest, lambda ans, x: lambda g: led_by(g, 0.0))
 
 
 def mean(distribution: Any) -> Any:
