@@ -4,7 +4,7 @@ Reading order: `scg.node` and `scg.graph` (models), `scg.influence` (paths),
 `scg.forward` (runs), `scg.credit`, `scg.surrogate` (gradients), `scg.optimizers`.
 """
 
-from scg import nn
+from scg import memory, nn
 from scg.audit import Audit, audit
 from scg.baselines import (
     AbstractBaseline,
@@ -45,6 +45,7 @@ from scg.environment import Environment
 from scg.errors import (
     BaselineError,
     BlackBoxError,
+    CellIndexError,
     CheckpointError,
     DistributionError,
     DuplicateNameError,
@@ -110,6 +111,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "Binomial",
     "BlackBoxError",
     "Categorical",
+    "CellIndexError",
     "CheckpointError",
     "Clipped",
     "Comparison",
@@ -181,6 +183,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "memory",
     "nn",
     "rmsprop",
     "sgd",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scg.buffers import SMALL
+from scg.owed import Owed
 from scg.plan import Plan
 
 __all__ = ["Adjoints"]
@@ -46,10 +47,12 @@ class Adjoints:
             self.at[place] = g
             # A view may be of what somebody else holds, or broadcast.
             self.own[place] = fresh and type(g) is np.ndarray and g.base is None
-        elif isinstance(old, tuple):
-            self.at[place] = tuple(a + b for a, b in zip(old, g, strict=True))
         elif self.own[place]:
             np.add(old, g, old)
+        elif isinstance(old, Owed):
+            self.at[place] = old.plus(g)
+        elif isinstance(old, tuple):
+            self.at[place] = tuple(a + b for a, b in zip(old, g, strict=True))
         else:
             self.at[place] = np.add(old, g, self.buffers.like(old))
             self.own[place] = True

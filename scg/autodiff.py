@@ -34,6 +34,7 @@ from autograd.tracer import (
 
 from scg.composed import COMPOSED
 from scg.functions import Function, stop_gradient
+from scg.memory_calls import AbstractMemoryCall
 from scg.operation import Operation, Slot
 from scg.traceable import traceable
 
@@ -132,10 +133,13 @@ def constant_part(operation: Operation) -> frozenset[int]:
 
     These are the argument of `stop_gradient`, and the conditions of ``np.where`` and
     ``np.select``: they are taken as fixed, so the branches should agree where a
-    condition flips.
+    condition flips. Where a cell's value is kept does not depend on what was written.
     """
     if operation.function is stop_gradient:
         return frozenset(range(operation.num_inputs))
+    if isinstance(operation.function, AbstractMemoryCall):
+        held, positional = operation.function.constant, operation.positional or ()
+        return frozenset(i for a, i in positional if a in held)
     if operation.function not in {np.where, np.select}:
         return frozenset()
     conditions = operation.args[0]

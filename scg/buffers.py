@@ -17,7 +17,7 @@ import numpy as np
 __all__ = ["SMALL", "Buffers"]
 
 Shape = tuple[int, ...]
-Key = tuple[Shape, Any]
+Key = Any  # shape and dtype, or what the taker says
 
 # Smaller arrays are as fast from the allocator, which keeps freed ones at hand.
 SMALL = 65_536
@@ -109,6 +109,18 @@ class Buffers:
             return
         del self._lent[id(array)]
         self._keep(entry[0], array)
+
+    def take_whole(self, key: Any) -> Any:
+        """Return what was given back under this key; None where nothing is left."""
+        self._taken[key] = self._sweeps
+        try:
+            return self._free[key].pop()
+        except (KeyError, IndexError):
+            return None
+
+    def give_whole(self, key: Any, whole: Any) -> None:
+        """Take back several arrays that belong together, and that nobody holds."""
+        self._keep(key, whole)
 
     def sweep(self) -> None:
         """Take back what nobody holds any more; let go of what is not needed."""

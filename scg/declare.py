@@ -106,6 +106,14 @@ def add_sample(store: Store, name: str, distribution: Any) -> Node:
     parameters = distribution.parameters
     nodes = {k: v for k, v in parameters.items() if isinstance(v, Node)}
     store.check_scope(nodes.values())
+    for node in nodes.values():
+        if node.spec.memory:
+            msg = (
+                f"node {name!r}: expected arrays as parameters, got the memory "
+                f"{node.name!r}. Read some of its cells: "
+                "scg.memory.read(memory, index)."
+            )
+            raise GraphError(msg)
     distribution.validate(name)
     dtypes = {n.dtype for n in nodes.values() if n.dtype.kind == "f"}
     dtype = dtypes.pop() if len(dtypes) == 1 else store.float_dtype(name)

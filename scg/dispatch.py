@@ -16,6 +16,7 @@ import numpy as np
 from scg.array_like import AbstractArray, refuse_writing
 from scg.errors import GraphError, ShapeError
 from scg.inference import Spec, describe, dummies_of, infer_call
+from scg.memory_calls import AbstractMemoryCall
 from scg.operation import Kind, Operation, capture
 from scg.pattern import Pattern, pattern_key
 from scg.roles import Call
@@ -82,6 +83,8 @@ def call(  # noqa: PLR0913 - a call, and what is known of it by keyword
         raise GraphError(msg)
     store = nodes[0].store
     store.check_scope(nodes)
+    if not isinstance(function, AbstractMemoryCall):
+        _refuse_memories(operation, nodes)
     loop = next((node.loop for node in nodes if node.loop is not None), None)
     operation = _with_float_constants(operation, nodes)
     pattern = Pattern(spec) if spec else _pattern(operation, nodes, mixes_rows)
@@ -96,6 +99,18 @@ def call(  # noqa: PLR0913 - a call, and what is known of it by keyword
     return store.add(
         Call(operation, pattern), nodes, spec, name=name, stem=operation.name, loop=loop
     )
+
+
+def _refuse_memories(operation: Operation, nodes: list[Any]) -> None:
+    """Raise where something that works on arrays is called with a memory."""
+    for node in nodes:
+        if node.spec.memory:
+            msg = (
+                f"{operation.name}: expected arrays, got node {node.name!r}, "
+                f"{describe(node.spec)}, which is no array. Read some of its cells: "
+                "scg.memory.read(memory, index); index=np.arange(cells) reads them all."
+            )
+            raise GraphError(msg)
 
 
 def _pattern(operation: Operation, nodes: list[Any], mixes_rows: bool) -> Pattern:

@@ -15,6 +15,7 @@
     │   ├── BaselineError                  a baseline that would bias
     │   └── UnreachableParamError          no gradient can reach a param
     ├── InputError (ValueError)            inputs or params that do not fit the graph
+    ├── CellIndexError (IndexError)        an index that no cell of a memory has
     ├── BlackBoxError (RuntimeError)       a user's function failed
     ├── SimulatorError (RuntimeError)      an environment failed
     ├── NonFiniteError (FloatingPointError)  a NaN or an infinity
@@ -33,6 +34,7 @@ from collections.abc import Iterable
 __all__ = [
     "BaselineError",
     "BlackBoxError",
+    "CellIndexError",
     "CheckpointError",
     "DistributionError",
     "DuplicateNameError",
@@ -188,6 +190,16 @@ class InputError(ScgError, ValueError):
     Examples
     --------
     >>> issubclass(InputError, ValueError)
+    True
+    """
+
+
+class CellIndexError(ScgError, IndexError):
+    """Report an index that no cell of a memory has.
+
+    Examples
+    --------
+    >>> issubclass(CellIndexError, IndexError)
     True
     """
 

@@ -31,6 +31,8 @@ def live_nodes(program: Program) -> frozenset[int]:
 def folding_loop(program: Program, live: frozenset[int]) -> Loop | None:
     """Return the loop that holds all live rows in nodes other than its heads."""
     nodes = [program.nodes[i] for i in live if program.nodes[i].has_rows]
+    if any(node.spec.memory for node in nodes):  # versions do not fold
+        return None
     loops = {node.loop.name: node.loop for node in nodes if node.loop is not None}
     scored = {program.nodes[i].loop for i in program.scored}
     if len(loops) != 1 or any(node.loop is None for node in nodes):

@@ -37,7 +37,8 @@ class Spec:
     """Shape of one row, dtype, whether there is a row axis; `parts` for a tuple.
 
     `mixes_rows` says that a row of the value may depend on other rows of the inputs,
-    `sparse` that the value is a SciPy sparse array at run time.
+    `sparse` that the value is a SciPy sparse array at run time, `memory` that it is one
+    of `scg.cells`, of which `shape` says how many cells there are, and of what shape.
     """
 
     shape: tuple[int, ...]
@@ -46,6 +47,7 @@ class Spec:
     parts: tuple[Spec, ...] | None = None
     mixes_rows: bool = False
     sparse: bool = False
+    memory: bool = False
 
 
 class _Store(Protocol):
@@ -64,6 +66,10 @@ def describe(spec: Spec) -> str:
     """Write a spec as a person would: ``(rows, 3) float64``."""
     if spec.parts is not None:
         return f"a tuple of {', '.join(map(describe, spec.parts))}"
+    if spec.memory:
+        return f"a memory of shape {('rows', *spec.shape)} {spec.dtype}".replace(
+            "'", ""
+        )
     axes = (["rows"] if spec.has_rows else []) + [str(n) for n in spec.shape]
     return f"({', '.join(axes)}{',' if len(axes) == 1 else ''}) {spec.dtype}"
 

@@ -199,7 +199,8 @@ class Live:
                 if head.index in self.needed and live.get(after.index) is not None:
                     now[head.index] = live[after.index]
         for i, values in kept.items():
-            self.values[i] = anp.stack(values)
+            is_memory = self.program.nodes[i].spec.memory
+            self.values[i] = values if is_memory else anp.stack(values)
 
     def _step(
         self, loop: Loop, body: list[Node], recorded: Step, heads: Mapping[int, Any]

@@ -176,6 +176,13 @@ class Store:
         """Return `node` as the body of `loop` sees it."""
         if node.loop is loop or not node.has_rows:
             return node
+        if node.spec.memory:
+            msg = (
+                f"scan {loop.name!r}: the memory {node.name!r} was made outside of its "
+                "step and is used inside. Hand it from step to step: put it into init, "
+                "and return it with the carry."
+            )
+            raise GraphError(msg)
         if node.index not in loop.captured:
             loop.captured[node.index] = self.add(
                 Captured(), (), node.spec, stem=f"{node.name} in {loop.name}"

@@ -81,11 +81,13 @@ def _check_separable(program: Program, options: Mapping[str, Any]) -> None:
     """Refuse what parts of the rows cannot do by themselves."""
     mixing = [n.name for n in program.nodes if n.spec.mixes_rows]
     stopping = [name for name, scan in program.scans.items() if _stops(scan)]
-    if mixing or stopping or options.get("samples", 1) != 1 or program.branching:
+    memories = [n.name for n in program.nodes if n.spec.memory]
+    several = options.get("samples", 1) != 1 or bool(program.branching)
+    if mixing or stopping or several or memories:
         msg = (
             "an environment of several parts: expected rows that run by themselves, "
-            f"got nodes that mix rows {mixing}, loops that stop {stopping}, or "
-            "branches. Give one vector environment instead of a list."
+            f"got nodes that mix rows {mixing}, loops that stop {stopping}, memories "
+            f"{memories}, or branches. Give one vector environment instead of a list."
         )
         raise EstimatorError(msg)
 

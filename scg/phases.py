@@ -24,6 +24,7 @@ __all__ = [
     "backward_phases",
     "check_all_kept",
     "forward_phases",
+    "is_of_memory",
 ]
 
 
@@ -89,7 +90,7 @@ def again(program: Program, loop: Loop, reads: frozenset[int]) -> Again:
     """Tell how the values that a reverse pass looks at are computed again.
 
     What is observed is kept, and what is not the same a second time: what environments
-    and black boxes returned.
+    and black boxes returned, and what was read from a memory, which has gone on.
     """
     body = program.bodies[loop.name]
     heads = {n.index for n in (*loop.slices, *loop.captured.values())}
@@ -120,7 +121,7 @@ def _happens_once(node: Node) -> bool:
     """Tell whether a value would be another, or have effects, the second time."""
     if isinstance(node.role, Component):
         return _happens_once(node.inputs[0])
-    return _is_outside(node)
+    return _is_outside(node) or (is_of_memory(node) and bool(node.inputs))
 
 
 def check_all_kept(program: Program, who: str) -> None:
@@ -144,8 +145,9 @@ def backward_phases(program: Program, loop: Loop) -> Phases:
     body = [n for n in program.bodies[loop.name] if n.index in program.flow.carrying]
     if any(n.spec.mixes_rows for n in body):
         return Phases((), tuple(body), ())
-    later = {n.index for n in loop.following}
-    earlier = {
+    by_turns = {n.index for n in body if is_of_memory(n)}
+    later = {n.index for n in loop.following} | by_turns
+    earlier = by_turns | {
         head.index
         for head, after in zip(loop.carries, loop.following, strict=True)
         if after.index in program.flow.carrying
@@ -174,7 +176,12 @@ def crossed(program: Program, node: Node) -> Iterable[Node]:
 
 def _takes_turns(node: Node) -> bool:
     """Tell whether a node must see one step after another, and all of a step's rows."""
-    return node.spec.mixes_rows or _is_outside(node)
+    return node.spec.mixes_rows or _is_outside(node) or is_of_memory(node)
+
+
+def is_of_memory(node: Node) -> bool:
+    """Tell whether a node is a memory, or reads one: versions cannot be folded."""
+    return node.spec.memory or any(p.spec.memory for p in node.inputs)
 
 
 def _is_outside(node: Node) -> bool:

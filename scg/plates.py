@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scg.buffers import Buffers
+from scg.owed import Owed
 
 __all__ = ["SAMPLES", "Layout", "Plates", "merge"]
 
@@ -68,7 +69,7 @@ class Layout:
         """Repeat a value along the plates it lacks."""
         if have == want or self.count(have) == self.count(want):
             return value
-        if not isinstance(value, np.ndarray):  # sparse rows: repeat by index
+        if not isinstance(value, np.ndarray):  # sparse rows, memory: repeat by index
             return value[self.align(np.arange(value.shape[0]), have, want)]
         event = value.shape[1:]
         slim = [self.sizes[p] if p in have else 1 for p in want]
@@ -83,6 +84,9 @@ class Layout:
         """Sum over the plates that `want` lacks: the transpose of `align`."""
         if have == want or self.count(have) == self.count(want):
             return adjoint
+        if isinstance(adjoint, Owed):
+            from_row = self.align(np.arange(self.count(want)), want, have)
+            return adjoint.unaligned(from_row, lambda a: self.unalign(a, have, want))
         axes = tuple(i + 1 for i, p in enumerate(have) if p not in want)
         summed = self.split(adjoint, have).sum(axis=axes)
         return summed.reshape(self.count(want), *adjoint.shape[1:])

@@ -173,14 +173,15 @@ class Program:
         """Tell whether a loop must go back step by step.
 
         It must where gradient crosses from one step to the one before, and where a
-        node mixes rows, for which time cannot be folded into them.
+        node mixes rows or is a memory, for which time cannot be folded into them.
         """
         crosses = any(
             head.index in needed and after.index in self.flow.carrying
             for head, after in zip(loop.carries, loop.following, strict=True)
         )
         return crosses or any(
-            n.spec.mixes_rows and n.index in needed for n in self.bodies[loop.name]
+            (n.spec.mixes_rows or n.spec.memory) and n.index in needed
+            for n in self.bodies[loop.name]
         )
 
     def _place(self, node: Node) -> None:

@@ -18,6 +18,7 @@ from scg.buffers import Buffers
 from scg.inference import Spec
 from scg.kernels import ELEMENTWISE, PASSED, READS, Rule
 from scg.linear_kernels import MAKERS, Form, Taken, with_rows
+from scg.memory_calls import AbstractMemoryCall
 from scg.operation import Operation, Slot
 from scg.steps import lookup
 
@@ -66,11 +67,27 @@ def pull_of(site: Site, slot: int, *, kernels: bool = True) -> Pull:
 
     Without `kernels` it is autograd's rule, for comparison.
     """
+    if isinstance(site.operation.function, AbstractMemoryCall):
+        return _of_memory(site, slot, site.operation.function)
     if kernels and _is_plain(site):
         found = _elementwise(site, slot) or _linear(site, slot)
         if found is not None:
             return found
     return _by_rule(site, slot)
+
+
+def _of_memory(site: Site, slot: int, function: AbstractMemoryCall) -> Pull:
+    """Return the way of an adjoint to or from a memory, which is no array."""
+    positional = site.operation.positional or ()
+    at = next(a for a, i in positional if i == slot)
+    where, arguments = site.value, lookup(site.operation, site.sources)
+    summed = site.spec.has_rows and not site.specs[slot].has_rows and at == 2
+
+    def cross(values: Values, g: Any, buffers: Buffers) -> Any:
+        back = function.back(at, g, values[where], arguments(values), buffers)
+        return _sum_of_rows(back) if summed else back
+
+    return Pull(cross, fresh=False, reads=_places(site, function.reads))
 
 
 def _is_plain(site: Site) -> bool:

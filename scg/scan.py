@@ -42,6 +42,7 @@ def scan(  # noqa: PLR0913 - as `Graph.scan`
     sources = [
         _as_node(store, value, f"{name} xs {i}") for i, value in enumerate(scanned)
     ]
+    _refuse_memories(name, "xs", sources)
     loop = Loop(name, _length(name, sources, length))
     loop.keep_every = _every(name, keep_every)
     with store.tracing(loop):
@@ -71,6 +72,7 @@ def scan(  # noqa: PLR0913 - as `Graph.scan`
             _inside(store, loop, value, None, f"{name} output {i}")
             for i, value in enumerate(flat_outputs)
         ]
+        _refuse_memories(name, "outputs", loop.outputs)
         loop.until = _stop(store, loop, until)
     captured = [store.nodes[i] for i in loop.captured]
     spec = Spec((), np.dtype(object), has_rows=True)
@@ -242,10 +244,7 @@ def _inside(
             )
             raise ShapeError(msg)
         node = store._inside(node, loop)
-    if head is not None and (node.spec.shape, node.dtype) != (
-        head.spec.shape,
-        head.dtype,
-    ):
+    if head is not None and _kept(node) != _kept(head):
         msg = (
             f"{where}: expected {describe(head.spec)} as in init, got "
             f"{describe(node.spec)}. Give init the shape and dtype that the step "
@@ -253,6 +252,23 @@ def _inside(
         )
         raise ShapeError(msg)
     return node
+
+
+def _kept(node: Node) -> tuple[Any, ...]:
+    """Return what must be the same for what a carry begins with and goes on with."""
+    return node.spec.shape, node.dtype, node.spec.memory
+
+
+def _refuse_memories(name: str, where: str, nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        if node.spec.memory:
+            msg = (
+                f"scan {name!r}: expected arrays as {where}, got the memory "
+                f"{node.name!r}, whose versions are not stacked. Put it into the "
+                "carry, and read cells of it in the step: "
+                "scg.memory.read(memory, index)."
+            )
+            raise GraphError(msg)
 
 
 def _length(name: str, sources: Sequence[Node], length: int | None) -> int:

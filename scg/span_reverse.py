@@ -18,7 +18,7 @@ from scg.adjoints import Adjoints
 from scg.autodiff import trace_vjp, unbroadcast
 from scg.node import Loop, Node
 from scg.noted import Noted
-from scg.phases import Phases
+from scg.phases import Phases, is_of_memory
 from scg.plan import plan_of
 from scg.program import Program
 from scg.pulls import Crossing
@@ -137,7 +137,8 @@ class _Core:
         self.out: dict[int, list[Crossing]] = {}
         for node in nodes:
             crossings = plan.crossings.get(node.index, ())
-            inner = [c for c in crossings if c.to in self.inside or not folds]
+            turns = not folds or is_of_memory(node)
+            inner = [c for c in crossings if c.to in self.inside or turns]
             self.within[node.index] = inner
             self.out[node.index] = [c for c in crossings if c not in inner]
         self.here = Adjoints(plan, whole.adjoints.shared)

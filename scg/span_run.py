@@ -333,11 +333,14 @@ def _number(node: Node, value: Any, count: int) -> Any:
 
 
 def _bytes_a_row(node: Node) -> int:
+    if node.spec.memory:  # nothing is computed anew
+        return 0
     return prod(node.event_shape) * node.dtype.itemsize
 
 
 def _is_dense(node: Node) -> bool:
-    return node.spec.parts is None and not node.spec.sparse
+    spec = node.spec
+    return spec.parts is None and not spec.sparse and not spec.memory
 
 
 def _stacked(value: Any) -> Any:

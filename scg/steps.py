@@ -18,6 +18,7 @@ from scg.bit_log_prob import known_bits_into
 from scg.buffers import SMALL, Buffers
 from scg.inference import Spec
 from scg.into import INTO
+from scg.memory_calls import AbstractMemoryCall
 from scg.operation import Operation, Slot
 
 __all__ = ["Computing", "computing", "lookup"]
@@ -51,6 +52,8 @@ def computing(
     bits : bool
         Whether the last argument is known to hold bits.
     """
+    if isinstance(operation.function, AbstractMemoryCall):
+        return _of_memory(operation, sources)
     if operation.needs_rows or operation.positional is None:
         return lambda values, count, _: operation([values[i] for i in sources], count)
     plain = _plain(operation, sources, specs)
@@ -58,6 +61,18 @@ def computing(
     if into is None:
         return plain
     return _sized(plain, into, lookup(operation, sources), spec, over)
+
+
+def _of_memory(operation: Operation, sources: Sequence[int]) -> Computing:
+    """Return the step of a call that keeps arrays from run to run."""
+    function: Any = operation.function
+    if operation.needs_rows:
+        return lambda values, count, run: function(
+            *operation.arguments([values[i] for i in sources], count)[0],
+            buffers=run.buffers,
+        )
+    arguments = lookup(operation, sources)
+    return lambda values, count, run: function(*arguments(values), buffers=run.buffers)
 
 
 def lookup(operation: Operation, sources: Sequence[int]) -> Callable[[Values], Any]:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from scg.cells import Cells
 from scg.errors import GraphError, unknown_name
 from scg.node import Node
 from scg.plates import Layout
@@ -32,7 +35,8 @@ class Trace:
     """The values of one run.
 
     ``trace["h"]`` is the array of node h: shape ``(rows, ...)``, inside a loop
-    ``(time, rows, ...)``. With branches or samples, rows is rows times branches.
+    ``(time, rows, ...)``. With branches or samples, rows is rows times branches. A
+    memory is written out, all cells of it, when it is asked for.
 
     Attributes
     ----------
@@ -92,7 +96,7 @@ class Trace:
                 "node)."
             )
             raise KeyError(msg)
-        return value
+        return _shown(value)
 
     def distribution(self, name: str) -> Any:
         """Return the distribution that a sample was drawn from in this run.
@@ -139,3 +143,12 @@ class Trace:
                 value = self.layout.align(value, have, want)
             values.append(value)
         return node.role.at(values)
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as an array; a memory is written out."""
+    if isinstance(value, Cells):
+        return value.dense()
+    if isinstance(value, list) and value and isinstance(value[0], Cells):
+        return np.stack([version.dense() for version in value])
+    return value
