@@ -2,10 +2,10 @@
 
 `Cells` is one version of a memory. Writing returns another version; both stay as they
 are. All versions of one `History` share their arrays: each written value has a *slot*
-of its own, and a table tells of each cell the slot it shows. A write adds a slot and
-changes one entry of the table for each row, a read looks the slot up and then its
-value, whatever the number of cells. The table shows the last version; an earlier one is
-read by going back from slot to slot, each of which knows the one it replaced.
+of its own, and a directory tells which slot a cell shows (`scg.cell_slots`). A write
+adds a slot and changes one entry for each row, a read looks the slot up and then its
+value, whatever the number of cells. The directory shows the last version; an earlier
+one is read by going back from slot to slot, each of which knows the one it replaced.
 
 References
 ----------
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from scg.buffers import Buffers
+from scg.cell_slots import slots_of
 
 __all__ = ["Beginning", "Cells"]
 
@@ -135,7 +136,7 @@ class Cells:
             In range.
         """
         history = self.history
-        slots = history.table.take(history.places(index))
+        slots = history.slots.look(index)
         if self.version < history.size:
             slots = history.as_of(self.version, slots)
         found = np.subtract(slots, 1, dtype=np.intp)
@@ -172,8 +173,9 @@ class Cells:
         every = np.broadcast_to(np.arange(cells), (rows, cells))
         out[...] = history.beginning.at(every)
         flat = out.reshape(rows * cells, *cell)
+        at = history.written[:v] + history.arange * cells
         # Where a place comes more than once, the last value stays.
-        flat[history.written[:v].ravel()] = history.content[:v].reshape(-1, *cell)
+        flat[at.ravel()] = history.content[:v].reshape(-1, *cell)
         return out
 
     def __getitem__(self, rows: Any) -> Cells:
@@ -185,9 +187,9 @@ class Cells:
 class History:
     """What is known of all versions of one memory.
 
-    `table` tells of each cell the slot it shows now, counted from 1; 0 of none. Of each
-    slot, `written` tells the place in the table, `before` what was there before, and
-    `content` the value, one for each row.
+    `slots` tells which slot each cell shows now, counted from 1. Of each slot,
+    `written` has the cell, `before` the slot that the cell showed before, and `content`
+    the value, one for each row.
     """
 
     __slots__ = (
@@ -198,10 +200,9 @@ class History:
         "cells",
         "content",
         "dtype",
-        "offsets",
         "rows",
         "size",
-        "table",
+        "slots",
         "written",
     )
 
@@ -220,23 +221,18 @@ class History:
         self.dtype = dtype
         self.buffers = buffers
         self.arange = np.arange(rows)
-        self.offsets = self.arange * cells
         kept = buffers.take_whole(self._key())
         if kept is None:
-            kept = (np.zeros(rows * cells, np.int32), *self._room(_FEW))
-        self.table, self.written, self.before, self.content = kept
+            kept = (slots_of(rows, cells, _FEW), *self._room(_FEW))
+        self.slots, self.written, self.before, self.content = kept
 
     def __del__(self) -> None:
-        # The next run takes the arrays as they are, with a table that shows no slot:
-        # making a table of a million cells costs more than undoing some writes.
+        # The next run takes the arrays as they are, with slots that show nothing.
         try:
-            whole = (self.table, self.written, self.before, self.content)
+            whole = (self.slots, self.written, self.before, self.content)
         except AttributeError:  # there was no room to make them
             return
-        if self.size * self.rows < len(self.table):
-            self.table[self.written[: self.size].ravel()] = 0
-        else:
-            self.table.fill(0)
+        self.slots.clear(self.written[: self.size])
         self.buffers.give_whole(self._key(), whole)
 
     def add(self, index: Any, value: Any) -> None:
@@ -244,17 +240,10 @@ class History:
         k = self.size
         if k == len(self.content):
             self._grow()
-        place = np.add(self.offsets, index, out=self.written[k])
-        self.table.take(place, out=self.before[k], mode="clip")
-        self.table[place] = k + 1
+        self.written[k] = index
+        self.before[k] = self.slots.put(index, k + 1)
         self.content[k] = value
         self.size = k + 1
-
-    def places(self, index: Any) -> Any:
-        """Return the places in the table of some cells of each row."""
-        if index.ndim == 1:
-            return index + self.offsets
-        return index + self.offsets.reshape(-1, *(1,) * (index.ndim - 1))
 
     def across(self, where: Any) -> Any:
         """Return the number of each row, to go with ``(rows, ...)``."""
@@ -273,9 +262,8 @@ class History:
         other = History(
             self.beginning.some(which), len(which), self.cells, self.dtype, self.buffers
         )
-        cells = self.written[:version, which] - self.offsets[which]
         for k in range(version):
-            other.add(cells[k], self.content[k, which])
+            other.add(self.written[k, which], self.content[k, which])
         return other
 
     def _key(self) -> tuple[Any, ...]:
@@ -289,8 +277,8 @@ class History:
     def _grow(self) -> None:
         size = self.size
         more = self._room(2 * size)
-        for new, old in zip(
-            more, (self.written, self.before, self.content), strict=True
-        ):
-            new[:size] = old
+        old = self.written, self.before, self.content
+        for new, now in zip(more, old, strict=True):
+            new[:size] = now
+        self.slots = self.slots.grown(2 * size, self.written)
         self.written, self.before, self.content = more

@@ -1,6 +1,7 @@
 """Memory cell by cell is the dense form, at a cost that the cells have no part in."""
 
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from oracles import finite_difference
 from pooled import pooled
 
 import scg
+from scg import cell_slots
 from scg.plan import plan_of
 from scg.replay import Replay
 
@@ -79,8 +81,16 @@ def test_any_loop_is_the_dense_form(seed):
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([line, loop]))
-def test_arrays_from_the_pool_do_not_change_it(seed, build):
+def test_arrays_from_the_pool_give_the_same(seed, build):
     with pooled():
+        found, expected = both(build, seed)
+    assert_same(found.gradient, expected.gradient)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([line, loop]))
+def test_so_does_a_memory_too_large_for_a_table_of_its_cells(seed, build):
+    with mock.patch.object(cell_slots, "_MANY", 0):
         found, expected = both(build, seed)
     assert_same(found.gradient, expected.gradient)
 
@@ -357,23 +367,25 @@ def test_a_run_begins_with_the_memory_as_it_was_meant():
     np.testing.assert_array_equal(found.gradient["w"], alone)
 
 
-def test_runs_take_the_same_arrays_again():
-    graph = stepping(1000)
+@pytest.mark.parametrize("cells", [1000, 10**12])
+def test_runs_take_the_same_arrays_again(cells):
+    graph = stepping(cells)
     step, params = scg.compile(graph), graph.init(RNG(0))
 
-    def table(estimate):
+    def slots(estimate):
         last = estimate.trace.values[step.program.names["last"]]
-        return last.history.table
+        return last.history.slots
 
-    first = step(params, data(1000, 0), rng=RNG(0))
-    held = table(first)
+    first = step(params, data(cells, 0), rng=RNG(0))
+    held = slots(first)
+    everywhere = np.concatenate([data(cells, k)["i"][..., 0] for k in (0, 1)], axis=1)
+    assert held.look(everywhere).any()
     del first
-    assert not held.any()
-    second = step(params, data(1000, 1), rng=RNG(0))
-    assert table(second) is held
-    assert held.any()
-    third = step(params, data(1000, 1), rng=RNG(0))
-    assert table(third) is not held
+    assert not held.look(everywhere).any()
+    second = step(params, data(cells, 1), rng=RNG(0))
+    assert slots(second) is held
+    third = step(params, data(cells, 1), rng=RNG(0))
+    assert slots(third) is not held
 
 
 def test_a_run_that_fails_leaves_a_clean_memory():
