@@ -12,7 +12,16 @@ import numpy as np
 
 import scg
 
-__all__ = ["CELLS", "LENGTH", "WIDTH", "Dense", "Hard", "MemoryScan", "write_line"]
+__all__ = [
+    "CELLS",
+    "LENGTH",
+    "WIDTH",
+    "Dense",
+    "Hard",
+    "MemoryScan",
+    "beginnings",
+    "write_line",
+]
 
 CELLS, WIDTH, LENGTH = 4, 2, 4
 

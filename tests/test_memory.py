@@ -8,12 +8,22 @@ import pytest
 from autograd import grad
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_models import CELLS, LENGTH, WIDTH, Dense, Hard, MemoryScan, write_line
+from memory_models import (
+    CELLS,
+    LENGTH,
+    WIDTH,
+    Dense,
+    Hard,
+    MemoryScan,
+    beginnings,
+    write_line,
+)
 from oracles import finite_difference
 from pooled import pooled
 
 import scg
 from scg import cell_slots
+from scg.backward import backward
 from scg.plan import plan_of
 from scg.replay import Replay
 
@@ -166,8 +176,9 @@ def test_a_replay_is_a_run_under_the_new_params(seed, build):
     moved = {k: v + 0.5 for k, v in params.items()}
     rows = np.array([2, 0])
     again = Replay(model.program, trace)(moved, rows)
-    expected = model.forward(moved, inputs, rng=RNG(0))
-    np.testing.assert_allclose(again["loss"], expected["loss"][rows], rtol=1e-12)
+    expected = model(moved, {k: v[rows] for k, v in inputs.items()}, rng=RNG(0))
+    np.testing.assert_allclose(again["loss"], expected.trace["loss"], rtol=1e-12)
+    assert_same(backward(model.program, again, {}), expected.gradient)
 
 
 def test_float32_stays_float32():
@@ -233,6 +244,41 @@ def test_sampled_indices_train_as_in_the_dense_form(choice, samples):
         if not isinstance(estimators.get(k), scg.Enumeration)
     }
     found = scg.estimate_gradient(hard, params, inputs, given=given, **options)
+    assert found.cost == pytest.approx(expected.cost, rel=1e-12)
+    assert_same(found.gradient, expected.gradient)
+
+
+def branching(kind, which):
+    """Branch between writes, from each kind of beginning."""
+    graph = scg.Graph()
+    logits = graph.param("logits", np.zeros((2, CELLS)))
+    graph.param("start", np.zeros((CELLS, WIDTH)))
+    x = graph.input("x")
+    ops = kind(graph)
+    graph.cost("penalty", 0.1 * (graph["start"] ** 2).sum())
+    memory = ops.begin(beginnings(graph, x)[which], x)
+    for t in range(2):
+        i = graph.sample(f"i{t}", scg.Categorical(logits=logits[t]))
+        memory = ops.write(memory, i, np.tanh(x[:, None] + logits[t, :WIDTH]))
+    graph.cost("loss", (np.sin(ops.whole(memory)) ** 2).sum(axis=(1, 2)))
+    return graph
+
+
+@pytest.mark.parametrize("which", range(5))
+@pytest.mark.parametrize("cells", [CELLS, 0], ids=["table", "hash"])
+def test_every_beginning_is_repeated_for_every_branch(which, cells):
+    hard, dense = branching(Hard, which), branching(Dense, which)
+    rng = RNG(0)
+    params = {n.name: rng.normal(size=n.shape) for n in hard.params}
+    inputs = {"x": rng.normal(size=ROWS)}
+    score = scg.ScoreFunction(samples=2, baseline=scg.LeaveOneOut())
+    options = {"estimators": {"i0": score, "i1": score}, "samples": 2}
+    expected = scg.estimate_gradient(dense, params, inputs, rng=RNG(1), **options)
+    drawn = {k: expected.trace[k] for k in ("i0", "i1")}
+    with mock.patch.object(cell_slots, "_MANY", cells):
+        found = scg.estimate_gradient(
+            hard, params, inputs, rng=RNG(1), given=drawn, **options
+        )
     assert found.cost == pytest.approx(expected.cost, rel=1e-12)
     assert_same(found.gradient, expected.gradient)
 
