@@ -16,7 +16,7 @@ import numpy as np
 from scg.critics import GAE
 from scg.errors import EstimatorError
 from scg.extras import require
-from scg.finals import anew, observations
+from scg.finals import above, anew, observations
 from scg.node import Loop, Node
 from scg.program import Program
 from scg.returns import generalised_advantage
@@ -53,6 +53,7 @@ def generalised(  # noqa: PLR0913 - what GAE is made of
             f"{loop.name!r}, got {after} after it. Use LearnedBaseline."
         )
         raise EstimatorError(msg)
+    _refuse_memories(program, node, loop, value)
     v = trace.values[value.index]
     cost = sum((trace.values[c.index] for c in costs), np.zeros_like(v))
     ahead = np.concatenate([v[1:], _at_the_end(program, trace, loop, value)[None]])
@@ -63,6 +64,19 @@ def generalised(  # noqa: PLR0913 - what GAE is made of
             ahead[steps, rows] = _at_finals(program, trace, loop, value, (steps, rows))
     advantage = generalised_advantage(cost, v, ahead, discount, critic.lam, keep)
     return advantage, advantage + v
+
+
+def _refuse_memories(program: Program, node: Node, loop: Loop, value: Node) -> None:
+    """Raise where a truncated episode would need versions of its own, row by row."""
+    read = [i for i in sorted(above(value)) if program.nodes[i].spec.memory]
+    if read and observations(program.bodies[loop.name]):
+        msg = (
+            f"node {node.name!r}: GAE expected a value node that it can evaluate after "
+            f"a truncated episode, got {value.name!r}, which reads the memory "
+            f"{program.nodes[read[0]].name!r} in the step. Let it read a carry that "
+            "holds what was read, or use LearnedBaseline."
+        )
+        raise EstimatorError(msg)
 
 
 def _truncated(

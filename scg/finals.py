@@ -13,7 +13,7 @@ from scg.influence import Influence
 from scg.node import Loop, Node
 from scg.roles import Captured, Component, EnvironmentStep
 
-__all__ = ["anew", "observations", "sources"]
+__all__ = ["above", "anew", "observations", "sources"]
 
 
 def observations(body: Iterable[Node]) -> dict[int, int]:
@@ -42,7 +42,7 @@ def sources(
     seen = observations(body)
     if not seen:
         return frozenset()
-    needed = _above(value)
+    needed = above(value)
     changed = anew(influence, body)
     kept: set[int] = set()
     stack = [
@@ -63,7 +63,7 @@ def sources(
     return frozenset(kept)
 
 
-def _above(node: Node) -> set[int]:
+def above(node: Node) -> set[int]:
     """Return a node and what it depends on within the step."""
     found: set[int] = set()
     stack = [node]

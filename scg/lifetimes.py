@@ -102,7 +102,6 @@ def _may_go(node: Node | Repeat) -> bool:
         and not node.is_named
         and spec.parts is None
         and not spec.sparse
-        and not spec.memory
     )
 
 

@@ -20,10 +20,12 @@ from memory_models import (
 )
 from oracles import finite_difference
 from pooled import pooled
+from tiny_environment import tiny_environment
 
 import scg
 from scg import cell_slots
 from scg.backward import backward
+from scg.cells import History
 from scg.plan import plan_of
 from scg.replay import Replay
 
@@ -126,6 +128,15 @@ def test_a_loop_that_keeps_some_carries_gives_the_same(seed, every):
     assert_same(found.gradient, expected.gradient)
 
 
+@pytest.mark.parametrize("every", [None, 1, 4])
+def test_a_loop_copies_no_memory(every):
+    graph = stepping(5, length=10, name=None, keep_every=every)
+    params, inputs = graph.init(RNG(0)), data(5, 0, length=10)
+    with mock.patch.object(History, "copied") as copied:
+        scg.estimate_gradient(graph, params, inputs, rng=RNG(0))
+    assert not copied.called
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([line, loop]))
 def test_several_runs_a_row_are_as_many_rows(seed, build):
@@ -179,6 +190,77 @@ def test_a_replay_is_a_run_under_the_new_params(seed, build):
     expected = model(moved, {k: v[rows] for k, v in inputs.items()}, rng=RNG(0))
     np.testing.assert_allclose(again["loss"], expected.trace["loss"], rtol=1e-12)
     assert_same(backward(model.program, again, {}), expected.gradient)
+
+
+def test_a_replay_does_not_fold_what_is_written_aside():
+    graph = scg.Graph()
+    w, xs = graph.param("w", np.eye(2)), graph.input("xs", (LENGTH, 2))
+
+    def step(memory, x):
+        aside = scg.memory.write(memory, 1, x @ w)
+        i = graph.sample("i", scg.Categorical(logits=scg.memory.read(aside, 1)))
+        graph.cost("loss", i * x[:, 0])
+        return scg.memory.write(memory, i, 1.0)
+
+    graph.scan(step, scg.memory.begin(graph, 3, 2), xs=xs)
+    model, inputs = scg.compile(graph), {"xs": RNG(0).normal(size=(ROWS, LENGTH, 2))}
+    trace = model.forward({"w": np.eye(2)}, inputs, rng=RNG(0))
+    replay = Replay(model.program, trace)
+    assert not replay.folds
+    again = replay({"w": 3 * np.eye(2)}, np.array([1])).distribution("i").logits
+    np.testing.assert_allclose(again[:, 0], 3 * inputs["xs"][1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_has_no_rows_is_written_in_every_row(inside):
+    graph = scg.Graph()
+    w, i = graph.param("w", np.array([1.0, -2.0])), graph.input("i", 2, dtype=int)
+    memory = scg.memory.begin(graph, 5, 2)
+    if inside:
+        memory, _ = graph.scan(lambda m: scg.memory.write(m, 0, w), memory, length=3)
+    else:
+        memory = scg.memory.write(memory, i, np.stack([w, 3 * w]))
+    graph.cost("loss", (scg.memory.read(memory, 0) ** 2).sum(axis=1))
+    inputs = {"i": np.array([[0, 1], [1, 0], [2, 3], [0, 0]])}
+    estimate = scg.estimate_gradient(graph, graph.init(RNG(0)), inputs, rng=RNG(0))
+    shown = np.array([1, 1, 1, 1]) if inside else np.array([1, 3, 0, 3])
+    expected = 2 * np.mean(shown**2) * np.array([1.0, -2.0])
+    np.testing.assert_allclose(estimate.gradient["w"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("columns", [8, 9, 40])
+def test_many_cells_at_once_may_be_the_same_one(columns):
+    found = []
+    for kind in (Hard, Dense):
+        graph = scg.Graph()
+        x, i = graph.input("x"), graph.input("i", columns, dtype=int)
+        w = graph.param("w", np.array([0.5, -1.0]))
+        ops = kind(graph)
+        memory = ops.write(ops.begin(0.0, x), 0 * i[:, 0] + 1, x[:, None] * w)
+        memory = ops.write(memory, 0 * i[:, 0] + 2, np.sin(x[:, None] * w))
+        graph.cost("loss", (ops.read(memory, i) ** 2).sum(axis=(1, 2)))
+        at = RNG(0).integers(1, 3, size=(ROWS, columns))
+        inputs = {"x": np.array([1.0, 2.0, -1.0]), "i": at}
+        found.append(
+            scg.estimate_gradient(graph, graph.init(RNG(0)), inputs, rng=RNG(0))
+        )
+    assert_same(found[0].gradient, found[1].gradient)
+
+
+@pytest.mark.parametrize("cells", [500, 10**12])
+def test_a_long_loop_has_room_for_all_it_writes(cells):
+    length = 600
+    graph = stepping(cells, length=length)
+    inputs = data(cells, 0, rows=2, length=length)
+    inputs["i"][:, 1:, 1] = inputs["i"][:, :-1, 0]  # what was written a step before
+    params = graph.init(RNG(0))
+    trace = scg.forward(graph, params, inputs, rng=RNG(0))
+    shown = [{} for _ in range(2)]
+    for t in range(length):
+        for r in range(2):
+            shown[r][inputs["i"][r, t, 0]] = inputs["x"][r, t]
+            held = shown[r].get(inputs["i"][r, t, 1], np.zeros(4))
+            assert trace["loss"][t, r] == pytest.approx((held**2).sum(), rel=1e-5)
 
 
 def test_float32_stays_float32():
@@ -329,6 +411,67 @@ def test_scores_of_indices_in_a_loop_are_unbiased():
     assert not np.all(np.abs(found.mean(axis=0) - wrong) < 5 * error)
 
 
+def valued(kind, estimator, environment=None):
+    """Act on what a value node sees too: what was noted before."""
+    graph = scg.Graph()
+    logits = graph.param("logits", np.zeros((WIDTH, CELLS)))
+    weights = graph.param("weights", np.zeros(WIDTH))
+    x = graph.input("x")
+    ops = kind(graph)
+
+    def step(carry):
+        memory, at = carry
+        noted = ops.read(memory, at)
+        graph.value("v", noted @ weights)
+        i = graph.sample("i", scg.Categorical(logits=noted @ logits))
+        memory = ops.write(memory, i, np.tanh(noted + 0.1 * i[:, None]))
+        graph.cost("loss", np.sin(ops.read(memory, 0 * i)).sum(axis=1))
+        if environment is not None:
+            graph.cost("reward", -environment(i * 1.0)[1])
+        return memory, i
+
+    begun = ops.begin(np.ones((CELLS, WIDTH)), x)
+    graph.scan(step, (begun, np.zeros((), int)), length=4)
+    return graph, {"i": estimator}
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        scg.ScoreFunction(baseline=scg.LearnedBaseline("v")),
+        scg.ScoreFunction(discount=0.9, critic=scg.GAE("v", lam=0.7)),
+    ],
+    ids=["baseline", "critic"],
+)
+def test_a_value_node_may_read_a_memory(estimator):
+    (hard, chosen), (dense, _) = (valued(kind, estimator) for kind in (Hard, Dense))
+    params = {n.name: RNG(0).normal(size=n.shape) for n in hard.params}
+    inputs = {"x": np.zeros(ROWS)}
+    expected = scg.estimate_gradient(
+        dense, params, inputs, estimators=chosen, rng=RNG(1)
+    )
+    found = scg.estimate_gradient(
+        hard,
+        params,
+        inputs,
+        estimators=chosen,
+        rng=RNG(1),
+        given={"i": expected.trace["i"]},
+    )
+    assert_same(found.gradient, expected.gradient)
+
+
+def test_a_critic_that_reads_a_memory_is_refused_in_an_environment():
+    world = tiny_environment()
+    critic = scg.ScoreFunction(discount=0.9, critic=scg.GAE("v", lam=0.7))
+    graph, chosen = valued(Hard, critic, world)
+    params = {n.name: RNG(0).normal(size=n.shape) for n in graph.params}
+    with pytest.raises(scg.EstimatorError, match=r"'i'.*'v'.*memory.*LearnedBaseline"):
+        scg.estimate_gradient(
+            graph, params, {"x": np.zeros(2)}, estimators=chosen, rng=RNG(1)
+        )
+
+
 def test_influence_passes_through_what_is_written_and_where():
     graph = addressed(Hard)
     assert graph.influences("i0", "loss")
@@ -357,7 +500,7 @@ def test_the_slots_of_a_read_hold_the_memory_constant():
 # What runs leave behind
 
 
-def stepping(cells, *, length=6):
+def stepping(cells, *, length=6, name="memory", **options):
     graph = scg.Graph(dtype=np.float32)
     x = graph.input("x", (length, 4))
     i = graph.input("i", (length, 2), dtype=int)
@@ -365,11 +508,12 @@ def stepping(cells, *, length=6):
 
     def step(memory, x):
         x, i = x
-        memory = scg.memory.write(memory, i[:, 0], x @ w, name="memory")
+        memory = scg.memory.write(memory, i[:, 0], x @ w, name=name)
         graph.cost("loss", (scg.memory.read(memory, i[:, 1]) ** 2).sum(axis=1))
         return memory
 
-    last, _ = graph.scan(step, scg.memory.begin(graph, cells, 4), xs=(x, i))
+    empty = scg.memory.begin(graph, cells, 4)
+    last, _ = graph.scan(step, empty, xs=(x, i), **options)
     graph.rename("last", last)
     return graph
 
