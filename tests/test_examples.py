@@ -9,6 +9,7 @@ from autograd import grad
 from markdown_code import ROOT
 from test_prisoners_dilemma import assert_unbiased, value_of
 
+import scg
 from scg.errors import MissingExtraError
 
 
@@ -169,3 +170,48 @@ def test_pong_says_which_extras_it_needs(pong, monkeypatch):
     monkeypatch.delitem(__import__("sys").modules, "pong_court")
     with pytest.raises(SystemExit, match=r"pip install -e '\.\[atari,train\]'"):
         load("pong", monkeypatch)
+
+
+@pytest.fixture
+def hard_memory(monkeypatch):
+    return load("hard_memory", monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("way", "task", "cells"),
+    [("soft", "recall", 20), ("digits", "copy", 100), ("heads", "copy", 10**9)],
+)
+def test_a_memory_is_learnt_to_be_used(hard_memory, way, task, cells):
+    small = {"length": 3, "symbols": 6, "units": 16, "num_updates": 150, "gain": 4.0}
+    config = hard_memory.Config(
+        way=way, task=task, cells=cells, learning_rate=0.01, **small
+    )
+    # By chance one in six.
+    assert hard_memory.main(config) > 0.9
+
+
+def test_symbols_of_a_hard_memory_come_back_by_their_keys(hard_memory):
+    config = hard_memory.Config()
+    data = hard_memory.episodes(config, np.random.default_rng(0), 50)
+    for row in range(50):
+        stored = dict(zip(data["key"][row], data["symbol"][row], strict=True))
+        assert len(stored) == config.length
+        asked = [stored[key] for key in data["asked"][row]]
+        assert asked == data["answer"][row].tolist()
+
+
+@pytest.mark.parametrize("way", ["soft", "digits", "heads"])
+def test_only_what_is_written_tells_the_symbols(hard_memory, way):
+    graph = hard_memory.model(hard_memory.Config(way=way))
+    params = graph.init(np.random.default_rng(0))
+    data = hard_memory.episodes(hard_memory.Config(), np.random.default_rng(0), 200)
+    others = {**data, "symbol": 0 * data["symbol"]}
+
+    def right(params, data):
+        trace = scg.forward(graph, params, data, rng=np.random.default_rng(0))
+        return trace["right"]
+
+    assert not np.array_equal(right(params, data), right(params, others))
+    # With nothing in the cells, what is said does not depend on what was stored.
+    params["symbols.table"][:] = 0
+    assert np.array_equal(right(params, data), right(params, others))
