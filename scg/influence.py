@@ -138,7 +138,7 @@ class Influence:
         self.parents: list[list[Edge]] = [[] for _ in range(count)]
         self._below: dict[int, frozenset[int]] = {}
         self._lags: dict[int, LagSets] = {}
-        self._entries: dict[tuple[int, int], LagSets] = {}
+        self.unrolled: dict[bool, Any] = {}  # of `scg.separation`, made when asked for
         for edge in self.edges:
             self.children[edge.source].append(edge)
             self.parents[edge.target].append(edge)
