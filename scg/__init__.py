@@ -20,7 +20,7 @@ from scg.bound import estimate_bound_gradient
 from scg.clipped import Clipped
 from scg.clipping import chain, clip_by_global_norm
 from scg.compare import Comparison, compare
-from scg.critics import GAE
+from scg.critics import GAE, KStep, VTrace
 from scg.distributions import (
     AbstractDistribution,
     Bernoulli,
@@ -47,6 +47,7 @@ from scg.errors import (
     BlackBoxError,
     CellIndexError,
     CheckpointError,
+    CriticError,
     DistributionError,
     DuplicateNameError,
     EstimatorError,
@@ -115,6 +116,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "CheckpointError",
     "Clipped",
     "Comparison",
+    "CriticError",
     "Dirichlet",
     "DisARM",
     "DistributionError",
@@ -132,6 +134,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "GumbelSoftmax",
     "ImportanceSampling",
     "InputError",
+    "KStep",
     "Laplace",
     "LearnedBaseline",
     "LeaveOneOut",
@@ -167,6 +170,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "UnknownNameError",
     "UnorderedSet",
     "UnreachableParamError",
+    "VTrace",
     "adam",
     "audit",
     "black_box",

@@ -13,57 +13,40 @@ from typing import Any
 
 import numpy as np
 
-from scg.critics import GAE
 from scg.errors import EstimatorError
 from scg.extras import require
 from scg.finals import above, anew, observations
 from scg.node import Loop, Node
 from scg.program import Program
-from scg.returns import generalised_advantage
 from scg.roles import Call, Captured, Component, Cost, Value
 from scg.trace import Trace
 
-__all__ = ["generalised"]
+__all__ = ["values_ahead"]
 
 
-def generalised(  # noqa: PLR0913 - what GAE is made of
+def values_ahead(  # noqa: PLR0913 - what is ahead depends on
     program: Program,
     trace: Trace,
     node: Node,
-    critic: GAE,
-    discount: float,
+    value: Node,
     keep: Any,
     boundary: str | None,
-) -> tuple[Any, Any]:
-    """Return the advantage of a sample, and what its value node is fitted to.
+) -> Any:
+    """Return the value of a sample's value node a step later, shape (time, rows).
 
     `keep` is 0 where credit ends after a step, at `boundary`; None where nothing does.
     """
-    loop = node.loop
-    if loop is None:
-        msg = f"node {node.name!r}: GAE needs a time loop; use LearnedBaseline here."
-        raise EstimatorError(msg)
-    value = program.node(critic.value)
-    found = program.influence.descendants(node.index)
-    costs = [c for c in program.costs if c.index in found]
-    after = [c.name for c in costs if c.loop is not loop]
-    if after:
-        msg = (
-            f"node {node.name!r}: GAE expected all its costs inside the scan "
-            f"{loop.name!r}, got {after} after it. Use LearnedBaseline."
-        )
-        raise EstimatorError(msg)
+    loop = value.loop
+    assert loop is not None
     _refuse_memories(program, node, loop, value)
     v = trace.values[value.index]
-    cost = sum((trace.values[c.index] for c in costs), np.zeros_like(v))
     ahead = np.concatenate([v[1:], _at_the_end(program, trace, loop, value)[None]])
     if keep is not None:
         ahead *= keep
         steps, rows = _truncated(program, trace, value, boundary)
         if len(steps):
             ahead[steps, rows] = _at_finals(program, trace, loop, value, (steps, rows))
-    advantage = generalised_advantage(cost, v, ahead, discount, critic.lam, keep)
-    return advantage, advantage + v
+    return ahead
 
 
 def _refuse_memories(program: Program, node: Node, loop: Loop, value: Node) -> None:
@@ -191,7 +174,7 @@ class _Evaluation:
             return np.broadcast_to(inputs[0], (self.count,))
         msg = (
             f"value {self.value.name!r}: expected a function of the step's carry, "
-            "which GAE can evaluate after the last step and after a truncated one, got "
+            "which a critic can evaluate after the last step or a truncated one, got "
             "one "
             f"that needs the {node.kind} node {node.name!r}. Let it read carries "
             "alone, or use LearnedBaseline, which ends credit there."

@@ -12,7 +12,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 
-from scg.credit import continues
+from scg.ends import continues
 from scg.functions import keep
 from scg.live import Live
 from scg.node import Node

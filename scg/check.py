@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from scg.check_critics import check_lookaheads
 from scg.errors import (
     BaselineError,
     EstimatorError,
@@ -62,6 +63,8 @@ def check(store: Store, estimators: Mapping[str, Any]) -> None:
         When an estimator needs what its node does not have.
     BaselineError
         When a baseline or critic reads what its node influences.
+    CriticError
+        When a critic reads too little to be right.
     NotDifferentiableError
         When a derivative is needed that does not exist.
     UnreachableParamError
@@ -100,6 +103,7 @@ def prove(routes: Routes) -> None:
         _check_boundary(routes, site, choice)
         for name in choice.reads:
             _check_read(routes, site, choice, name)
+    check_lookaheads(routes)
     for edge in routes.blocked():
         raise _not_differentiable(routes, edge)
     served = routes.served()

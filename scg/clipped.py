@@ -26,6 +26,7 @@ from scg.finite import check_finite_costs
 from scg.method import AbstractMethod, Data, MethodUpdate, State
 from scg.node import Node
 from scg.program import Program
+from scg.ratios import log_prob
 from scg.replay import Replay
 from scg.roles import Draw
 from scg.schedules import Schedule, as_schedule
@@ -205,6 +206,11 @@ class _Batch:
         self.program = program
         self.replay = Replay(program, trace)
         self.before = self.replay(params)
+        self.before.drawn_with = {
+            i: log_prob(trace, program.nodes[i])
+            for i in program.followers
+            if program.estimators[i].critic.lookahead.rho is not None  # type: ignore[attr-defined]
+        }
         check_finite_costs(program, self.before)
         self.credits = assign(program, self.before, state)
         self.state = {k: v for c in self.credits.values() for k, v in c.state.items()}
@@ -263,12 +269,6 @@ class _Batch:
                     1 - float(np.var(error)) / max(float(np.var(goal)), 1e-12)
                 )
         return {"explained_variance": float(np.mean(shares))} if shares else {}
-
-
-def log_prob(trace: Trace, node: Node) -> Any:
-    """Return the log-density of a sample, one number a row: (rows,) or (time, rows)."""
-    each = trace.distribution(node.name).log_prob(trace.values[node.index])
-    return each.sum(axis=tuple(range(1 if node.loop is None else 2, each.ndim)))
 
 
 def _entropy(

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scg.baselines import BaselineInputs, LearnedBaseline, NoBaseline
-from scg.bootstrap import generalised
-from scg.critics import GAE
+from scg.critics import AbstractCritic
+from scg.ends import continues
 from scg.errors import EstimatorError
+from scg.lookahead import Lookaheads
 from scg.node import Loop, Node
 from scg.plates import SAMPLES
 from scg.program import Program
@@ -25,7 +26,7 @@ from scg.returns import strided_sum
 from scg.sums import outer_sums, row_weight
 from scg.trace import Trace
 
-__all__ = ["Credit", "Target", "assign", "continues"]
+__all__ = ["Credit", "Target", "assign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,11 @@ def assign(
     found: dict[int, Credit] = {}
     for group in program.alike:
         found |= _together(program, trace, group, sums)
+    ahead = Lookaheads(program, trace)
     for i in program.scored:
         if i not in found:
             node = program.nodes[i]
-            found[i] = _credit(program, trace, node, sums.get(i), state)
+            found[i] = _credit(ahead, node, sums.get(i), state)
     return found
 
 
@@ -88,10 +90,9 @@ def _together(
     }
 
 
-def _credit(
-    program: Program, trace: Trace, node: Node, q: Any, state: Mapping[str, Any]
-) -> Credit:
+def _credit(ahead: Lookaheads, node: Node, q: Any, state: Mapping[str, Any]) -> Credit:
     """Return the credit of a sample, whose ``Q̂`` is given outside of loops."""
+    program, trace = ahead.program, ahead.trace
     estimator = program.estimators[node.index]
     discount = getattr(estimator, "discount", 1.0)
     boundary = getattr(estimator, "boundary", "episode")
@@ -102,11 +103,10 @@ def _credit(
     critic = getattr(estimator, "critic", None)
     after: dict[str, Any] = {}
     target = None
-    if isinstance(critic, GAE):
-        advantage, goal = generalised(
-            program, trace, node, critic, discount, keep, boundary
-        )
+    if isinstance(critic, AbstractCritic):
+        advantage, goal = ahead.of(node, critic)
         index = program.names[critic.value]
+        goal = _onto(program, trace, node, index, goal)
         target = Target(index, goal, critic.weight, critic.shared)
     elif baseline is not None and not isinstance(baseline, NoBaseline):
         b, after = _baseline(program, trace, node, baseline, q, state)
@@ -201,29 +201,6 @@ def _beyond(program: Program, trace: Trace, node: Node, loop: Loop, zero: Any) -
         value = trace.layout.reduce(value, program.plates[cost.index], here)
         extra[exit_mask(program, node, cost, len(zero))] += value
     return extra
-
-
-def continues(program: Program, trace: Trace, node: Node, boundary: str | None) -> Any:
-    """Return 0 where credit ends after a step, else 1; None where it never ends."""
-    if node.loop is None or boundary is None:
-        return None
-    over = _ended(program, trace, node.loop)
-    if boundary != "episode":
-        at = trace[boundary].astype(bool)
-        over = at if over is None else over | at
-    return None if over is None else (~over).astype(node.store.float_dtype(node.name))
-
-
-def _ended(program: Program, trace: Trace, loop: Loop) -> Any:
-    over = None
-    for i, ends in trace.ends.items():
-        if program.nodes[i].loop is loop:
-            now = ends.terminated | ends.truncated
-            over = now if over is None else over | now
-    if loop.until is not None:
-        stopped = trace.values[loop.until.index]
-        over = stopped if over is None else over | stopped
-    return over
 
 
 def _baseline(

@@ -17,7 +17,7 @@ from itertools import pairwise
 from scg.errors import GraphError
 from scg.influence import influence_of
 from scg.node import Node, Scan, Store
-from scg.roles import Captured, Constant, Cost, Draw, Param, Value
+from scg.roles import Captured, Constant, Cost, Draw, Param, ScanOutput, Value
 from scg.separation import Unrolled, unrolled_of
 
 __all__ = ["Given", "baseline_set", "critic_set", "lookahead_path", "open_path"]
@@ -41,10 +41,12 @@ def lookahead_path(
 ) -> str:
     """Write a path by which a sample's score and some costs know of each other.
 
-    Given is what a value node is computed from, `lag` steps later; the costs are those
-    from that step on. Environments count as showing all of their state.
+    Given is what a value node is computed from, `lag` steps later, in a loop below at
+    its first step; the costs are those from that step on. Environments count as showing
+    all of their state.
     """
     question = _Question(store, name, observed=True)
+    question.first_step = True
     return question.open_path(
         [(i, lag) for i in question.frontier(value)], set(costs), lag
     )
@@ -91,6 +93,7 @@ class _Question:
             raise GraphError(msg)
         self.graph: Unrolled = unrolled_of(self.influence, observed=observed)
         self.steps = range(self.graph.count(self.site))
+        self.first_step = False
 
     def lagged(self, given: Iterable[Given]) -> list[tuple[int, int]]:
         """Return the indices and lags of what is given."""
@@ -123,7 +126,7 @@ class _Question:
             n = self._outer(stack.pop())
             if isinstance(n.role, Param | Constant) or n.index in found:
                 continue
-            if n.is_named or not n.inputs or self._is_random(n):
+            if self._can_be_read(n):
                 found[n.index] = None
             else:
                 stack.extend(n.inputs)
@@ -141,8 +144,8 @@ class _Question:
             and n.index not in influenced
             and n is not self.site
             and n.loop in {None, self.site.loop}
-            and (n.is_named or not n.inputs or self._is_random(n))
-            and not isinstance(n.role, Param | Constant | Captured | Scan | Value)
+            and self._can_be_read(n)
+            and not isinstance(n.role, Param | Constant | Captured | Value)
         ]
 
     def _outer(self, node: Node) -> Node:
@@ -154,7 +157,12 @@ class _Question:
         (outer,) = (i for i, head in heads if head is node)
         return self.nodes[outer]
 
-    def _is_random(self, node: Node) -> bool:
+    def _can_be_read(self, node: Node) -> bool:
+        """Tell whether a reader knows a node: by name, or by what it is."""
+        if isinstance(node.role, Scan):
+            return False
+        if node.is_named or not node.inputs or isinstance(node.role, ScanOutput):
+            return True
         return bool(self.graph.random[self.graph.at[node.index, 0]])
 
     def open_path(
@@ -165,7 +173,7 @@ class _Question:
     ) -> str:
         """Write an open path from the score to costs, `start` steps later or more."""
         given = list(given)
-        for t in self.steps:
+        for t in self.steps[: len(self.steps) - start]:
             place = self.graph.at[self.site.index, t]
             sources = [place, *self.graph.parents[place]]
             goals = self._costs(place, costs, t + start)
@@ -207,7 +215,7 @@ class _Question:
             if node.loop is self.site.loop:
                 at = [t + lag if node.loop is not None else 0]
             else:
-                at = list(range(self.graph.count(node)))
+                at = list(range(1 if self.first_step else self.graph.count(node)))
             found.update(
                 self.graph.at[index, k] for k in at if (index, k) in self.graph.at
             )

@@ -90,7 +90,15 @@ class Downstream:
 
     def of(self, i: int) -> tuple[int, ...]:
         """Return the targets that a node influences, in the order of `targets`."""
-        return self._named(self._rows[i])
+        return self.named(self._rows[i])
+
+    def bit(self, target: int) -> int:
+        """Return the bit of a target."""
+        return self._bits[target]
+
+    def bits(self, i: int) -> int:
+        """Return the targets that a node influences, as the bits of a number."""
+        return self._rows[i]
 
     def matrix(self, sources: Sequence[int]) -> Any:
         """Return which sources influence which targets.
@@ -119,7 +127,7 @@ class Downstream:
             base = self._largest(group, nearest)
             known = 0 if base is None else self._rows[base]
             for i in wanted.intersection(group):
-                extra = self._named(self._rows[i] ^ known)
+                extra = self.named(self._rows[i] ^ known)
                 found.append(Increment(i, base, extra))
                 base, known = i, self._rows[i]
             for i in group:
@@ -157,7 +165,7 @@ class Downstream:
                 inclusive[i] = row | self._bits[i] if i in self._bits else row
         return rows
 
-    def _named(self, row: int) -> tuple[int, ...]:
+    def named(self, row: int) -> tuple[int, ...]:
         """Return the targets whose bits are set."""
         length = (row.bit_length() + 7) // 8
         data = np.frombuffer(row.to_bytes(length, "little"), np.uint8)

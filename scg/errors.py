@@ -13,6 +13,7 @@
     ├── EstimatorError (ValueError)        an estimator that cannot be used here
     │   ├── NotDifferentiableError         a needed derivative does not exist
     │   ├── BaselineError                  a baseline that would bias
+    │   ├── CriticError                    a critic that reads too little
     │   └── UnreachableParamError          no gradient can reach a param
     ├── InputError (ValueError)            inputs or params that do not fit the graph
     ├── CellIndexError (IndexError)        an index that no cell of a memory has
@@ -36,6 +37,7 @@ __all__ = [
     "BlackBoxError",
     "CellIndexError",
     "CheckpointError",
+    "CriticError",
     "DistributionError",
     "DuplicateNameError",
     "EstimatorError",
@@ -170,6 +172,16 @@ class BaselineError(EstimatorError):
     Examples
     --------
     >>> issubclass(BaselineError, EstimatorError)
+    True
+    """
+
+
+class CriticError(EstimatorError):
+    """Report a critic that reads too little to be right, naming the open path.
+
+    Examples
+    --------
+    >>> issubclass(CriticError, EstimatorError)
     True
     """
 

@@ -11,10 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from scg.check import prove
+from scg.critics import AbstractCritic
 from scg.downstream import Downstream, Increment
 from scg.errors import EstimatorError, unknown_name
 from scg.estimators import AbstractEstimator, Enumeration, ScoreFunction
 from scg.finals import sources
+from scg.followers import Followers, followers_of
 from scg.influence import Edge
 from scg.node import Loop, Node, Scan, Store
 from scg.plates import SAMPLES, Plates, merge
@@ -153,6 +155,16 @@ class Program:
                 continue
             groups.setdefault(repr(baseline), []).append(i)
         return [group for group in groups.values() if len(group) > 1]
+
+    @cached_property
+    def followers(self) -> dict[int, Followers]:
+        """What follows each scored sample that has a critic."""
+        critics = [
+            i
+            for i in self.scored
+            if isinstance(getattr(self.estimators[i], "critic", None), AbstractCritic)
+        ]
+        return followers_of(self.influence, critics, self.downstream)
 
     @cached_property
     def exits(self) -> dict[str, list[Edge]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["discounted_sum", "generalised_advantage", "strided_sum"]
+__all__ = ["decayed_sum", "discounted_sum", "strided_sum"]
 
 
 def discounted_sum(x: Any, discount: float, keep: Any) -> Any:
@@ -94,23 +94,27 @@ def _recurrence(x: Any, factor: Any) -> Any:
     return total
 
 
-def generalised_advantage(
-    cost: Any, value: Any, next_value: Any, discount: float, lam: float, keep: Any
-) -> Any:
-    r"""Estimate advantages from a value (GAE).
+def decayed_sum(x: Any, factor: Any, steps: int | None) -> Any:
+    r"""Sum so many terms ahead, each counted less than the one before.
 
-    .. math:: \delta_t = c_t + \gamma V'_t - V_t, \qquad
-              A_t = \delta_t + \gamma\lambda k_t A_{t+1}
+    .. math:: G_t = x_t + f_t x_{t+1} + f_t f_{t+1} x_{t+2} + \dots
 
-    `next_value` is ``V'``: 0 where an episode was terminated, the value of the final
-    observation where it was truncated. All arrays have shape (time, rows).
+    `x` and `factor` have shape (time, rows); `steps` is the number of terms, None for
+    all.
 
     Examples
     --------
     >>> import numpy as np
-    >>> c, v = np.ones((2, 1)), np.zeros((2, 1))
-    >>> generalised_advantage(c, v, v, 1.0, 0.5, np.ones((2, 1))).ravel().tolist()
-    [1.5, 1.0]
+    >>> x, half = np.array([[1.0], [2.0], [4.0]]), np.full((3, 1), 0.5)
+    >>> decayed_sum(x, half, None).ravel().tolist()
+    [3.0, 4.0, 4.0]
+    >>> decayed_sum(x, half, 2).ravel().tolist()
+    [2.0, 4.0, 4.0]
     """
-    delta = cost + discount * next_value - value
-    return discounted_sum(delta, discount * lam, keep)
+    if steps is None or steps >= len(x):
+        return _recurrence(x, factor)
+    total = x.copy()
+    for _ in range(steps - 1):
+        total[:-1] = x[:-1] + factor[:-1] * total[1:]
+        total[-1] = x[-1]
+    return total

@@ -35,6 +35,7 @@ class Choice:
     looks_down: bool = False
     learns: bool = False
     families: Mapping[type, frozenset[str]] = field(default_factory=dict)
+    critic: Any = None
 
     @property
     def scored(self) -> bool:
@@ -105,6 +106,7 @@ def _choice(name: str, estimator: Any) -> Choice:
             bool(estimator.looks_down),
             bool(estimator.learns),
             estimator.families,
+            getattr(estimator, "critic", None),
         )
     except (AttributeError, TypeError) as error:
         made = isinstance(estimator, type)

@@ -8,6 +8,7 @@ cost.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from scg.program import Program
 from scg.reach import entry_mask, mixes
 from scg.trace import Trace
 
-__all__ = ["outer_sums", "row_weight"]
+__all__ = ["outer_sums", "row_weight", "summed"]
 
 
 def outer_sums(program: Program, trace: Trace) -> dict[int, Any]:
@@ -30,8 +31,11 @@ def outer_sums(program: Program, trace: Trace) -> dict[int, Any]:
     sums: dict[int, Any] = {}
     if program.mixing or program.inner_costs:
         for i in program.scored:
-            if program.nodes[i].loop is None:
-                sums[i] = _one_by_one(program, trace, program.nodes[i])
+            node = program.nodes[i]
+            if node.loop is None:
+                found = program.influence.descendants(i)
+                costs = [c.index for c in program.costs if c.index in found]
+                sums[i] = summed(program, trace, node, costs)
         return sums
     for increment in program.increments:
         sums[increment.source] = _increased(program, trace, increment, sums)
@@ -69,14 +73,12 @@ def _increased(
     return total if total.dtype == dtype else total.astype(dtype)
 
 
-def _one_by_one(program: Program, trace: Trace, node: Node) -> Any:
+def summed(program: Program, trace: Trace, node: Node, costs: Iterable[int]) -> Any:
+    """Sum some costs outside of a sample's own loop, on the plates of the sample."""
     here = program.plates[node.index]
     total = np.zeros(trace.layout.count(here), program.store.float_dtype(node.name))
-    found = program.influence.descendants(node.index)
-    for cost in program.costs:
-        if cost.index not in found:
-            continue
-        value = trace.values[cost.index]
+    for i in costs:
+        cost, value = program.nodes[i], trace.values[i]
         if cost.loop is not None:
             value = value[entry_mask(program, node, cost, len(value))].sum(axis=0)
         if mixes(program, node, cost):

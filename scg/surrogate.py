@@ -20,11 +20,14 @@ import numpy as np
 
 from scg.backward import backward
 from scg.credit import assign
+from scg.errors import EstimatorError
 from scg.estimators import AbstractEstimator
 from scg.finite import check_finite_costs
 from scg.graph import Graph
 from scg.parts import run
 from scg.program import Program, schedule
+from scg.ratios import log_prob
+from scg.replay import Replay
 from scg.roles import EnvironmentStep
 from scg.slopes import all_scores
 from scg.trace import Trace
@@ -103,6 +106,10 @@ class Compiled:
         trace = run(
             program, params, inputs, rng=rng, rows=rows, samples=samples, given=given
         )
+        return self._estimate(trace, state)
+
+    def _estimate(self, trace: Trace, state: Arrays | None) -> Estimate:
+        program = self.program
         cost = mean_cost(program, trace)
         with np.errstate(over="ignore"):
             credits = assign(program, trace, state or {})
@@ -112,6 +119,59 @@ class Compiled:
         after = {k: v for credit in credits.values() for k, v in credit.state.items()}
         figures = recent_returns(program)
         return Estimate(gradient, cost, trace, after, figures)
+
+    def again(
+        self, trace: Trace, params: Arrays, *, state: Arrays | None = None
+    ) -> Estimate:
+        r"""Estimate the gradient under other params than a run was drawn with.
+
+        Samples, environments and black boxes keep their values; densities, values and
+        costs are computed again. Critics weigh what they see with the ratios of the
+        densities, which `VTrace` cuts off.
+
+        Parameters
+        ----------
+        trace : Trace
+            What `forward`, or an estimate, gave.
+        params : dict of str to array
+        state : dict of str to array, optional
+            As in `estimate_gradient`.
+
+        Raises
+        ------
+        EstimatorError
+            When a scored sample has another estimator than a score function with
+            `VTrace`, or the run cannot be replayed.
+
+        Examples
+        --------
+        >>> import scg
+        >>> graph = scg.Graph()
+        >>> theta = graph.param("theta", 0.0)
+        >>> v = graph.value("v", graph.param("level", 0.0))
+        >>> b = graph.sample("b", scg.Bernoulli(logits=theta))
+        >>> loss = graph.cost("loss", b)
+        >>> model = scg.compile(graph, {"b": scg.ScoreFunction(critic=scg.VTrace("v"))})
+        >>> then, rng = {"theta": 0.0, "level": 0.0}, np.random.default_rng(0)
+        >>> trace = model.forward(then, rng=rng, rows=100_000)
+        >>> now = {"theta": -1.0, "level": 0.0}
+        >>> gradient = model.again(trace, now).gradient["theta"]
+        >>> bool(abs(gradient - np.exp(-1) / (1 + np.exp(-1)) ** 2) < 0.01)
+        True
+        """
+        program = self.program
+        for i in program.scored:
+            critic = getattr(program.estimators[i], "critic", None)
+            if critic is None or critic.lookahead.rho is None:
+                msg = (
+                    f"node {program.nodes[i].name!r}: expected a VTrace critic, to "
+                    "weigh what was drawn under other params, got "
+                    f"{program.estimators[i]!r}."
+                )
+                raise EstimatorError(msg)
+        now = Replay(program, trace)(params)
+        now.drawn_with = {i: log_prob(trace, program.nodes[i]) for i in program.scored}
+        return self._estimate(now, state)
 
     def forward(  # noqa: PLR0913 - as `forward`
         self,

@@ -45,6 +45,9 @@ class Trace:
     carries : dict of str to list
         Of each loop with `keep_every`, those that each span of steps began with, where
         they are needed.
+    drawn_with : dict of int to array
+        In a run evaluated under other params, the log-density that each sample was
+        drawn with.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Trace:
     steps: dict[str, int] = field(default_factory=dict)
     shared: dict[int, Any] = field(default_factory=dict)
     carries: dict[str, list[Any]] = field(default_factory=dict)
+    drawn_with: dict[int, Any] = field(default_factory=dict)
 
     def still(self, node: Node) -> Any:
         """Return where a row of a loop has not stopped, or None where none can stop.

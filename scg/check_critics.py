@@ -1,0 +1,73 @@
+"""The proof that value nodes read enough to stand for what they stand for.
+
+A value node that is looked at from a sample before it must d-separate that sample's
+score from the costs it stands for; else it stays wrong however well it is fitted.
+"""
+
+from __future__ import annotations
+
+from scg.critic_sets import lookahead_path
+from scg.critics import AbstractCritic
+from scg.errors import CriticError, EstimatorError
+from scg.followers import followers_of
+from scg.node import Node
+from scg.routes import Routes
+
+__all__ = ["check_lookaheads"]
+
+
+def check_lookaheads(routes: Routes) -> None:
+    """Raise where a critic looks ahead to a value node that reads too little."""
+    critics = {
+        i: choice.critic
+        for i, choice in routes.choices.items()
+        if i in routes.live and isinstance(choice.critic, AbstractCritic)
+    }
+    for i, critic in critics.items():
+        _check_place(routes, routes.nodes[i], critic)
+    if all(critic.lookahead.partial for critic in critics.values()):
+        return
+    followers = followers_of(routes.influence, critics)
+    for i, critic in critics.items():
+        if critic.lookahead.partial:
+            continue
+        site = routes.nodes[i]
+        if site.loop is not None:
+            _check_reads(routes, site, critic, site)
+        for u in followers[i].samples:
+            _check_reads(routes, site, critics[u], routes.nodes[u])
+
+
+def _check_place(routes: Routes, site: Node, critic: AbstractCritic) -> None:
+    """Refuse a value node outside of the loop that a sample is in."""
+    value = routes.influence.node(critic.value)
+    if value.loop is not site.loop:
+        assert site.loop is not None  # else `check` has refused it
+        msg = (
+            f"node {site.name!r}: {type(critic).__name__} expected a value node of "
+            f"each step of the scan {site.loop.name!r}, got {value.name!r} from "
+            "outside of it. Make it in the step function."
+        )
+        raise EstimatorError(msg)
+
+
+def _check_reads(
+    routes: Routes, site: Node, critic: AbstractCritic, follower: Node
+) -> None:
+    """Refuse a follower's value node that does not separate its costs from a sample."""
+    influence = routes.influence
+    value = influence.node(critic.value)
+    costs = influence.descendants(follower.index).intersection(routes.costs)
+    lag = 1 if follower is site else 0
+    path = lookahead_path(routes.store, site, value, costs, lag)
+    if not path:
+        return
+    reads = sorted(influence.deps(value)) or ["nothing but params"]
+    later = " of the next step" if lag else ""
+    msg = (
+        f"node {site.name!r}: expected the value node {value.name!r}{later} to read "
+        f"all that tells both of {site.name!r} and of the costs that {follower.name!r} "
+        f"influences, got an open path {path}. It reads {', '.join(reads)}. Let it "
+        f"read more, or accept the bias: {type(critic).__name__}(..., partial=True)."
+    )
+    raise CriticError(msg)
