@@ -80,6 +80,7 @@ from scg.estimators import (
     ScoreFunction,
     StraightThrough,
     UnorderedSet,
+    ValueGradient,
 )
 from scg.fit import fit
 from scg.functions import (
@@ -171,6 +172,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "UnorderedSet",
     "UnreachableParamError",
     "VTrace",
+    "ValueGradient",
     "adam",
     "audit",
     "black_box",

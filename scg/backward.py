@@ -22,6 +22,7 @@ from scg.program import Program
 from scg.reverse import Reverse
 from scg.sums import row_weight
 from scg.trace import Trace
+from scg.value_slope import pulled_from_value
 
 __all__ = ["backward", "cost_seed", "scores", "site_adjoints", "site_of"]
 
@@ -161,9 +162,13 @@ def scores(
     nodes that are the log-probability of a sample.
     """
     riding = plan_of(program).riding
-    sites, seeds = {}, []
+    sloped = plan_of(program).slopes
+    sites: dict[int, dict[str, Any]] = {}
+    seeds: list[tuple[Node, Any]] = []
     for i, credit in credits.items():
-        if i in riding and credit.target is None:
+        if i in sloped:
+            seeds += pulled_from_value(program, trace, program.nodes[i])
+        elif i in riding and credit.target is None:
             seeds.append((riding[i], _spread(program, trace, riding[i], i, credit)))
         else:
             sites[i] = site_adjoints(program, trace, i, credit)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from scg.check_critics import check_lookaheads
+from scg.check_critics import check_lookaheads, check_slope
 from scg.errors import (
     BaselineError,
     EstimatorError,
@@ -103,6 +103,8 @@ def prove(routes: Routes) -> None:
         _check_boundary(routes, site, choice)
         for name in choice.reads:
             _check_read(routes, site, choice, name)
+        if choice.differentiates:
+            check_slope(routes, site, choice.differentiates, partial=choice.partial)
     check_lookaheads(routes)
     for edge in routes.blocked():
         raise _not_differentiable(routes, edge)
@@ -220,7 +222,7 @@ def _check_read(routes: Routes, site: Node, choice: Choice, name: str) -> None:
             f"Make one of it: graph.value(name, node)."
         )
         raise BaselineError(msg)
-    if routes.within_step(site, value):
+    if name != choice.differentiates and routes.within_step(site, value):
         raise _influenced(routes, who, site, value)
     if value.event_shape and not choice.learns:
         msg = (

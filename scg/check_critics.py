@@ -6,14 +6,14 @@ score from the costs it stands for; else it stays wrong however well it is fitte
 
 from __future__ import annotations
 
-from scg.critic_sets import lookahead_path
+from scg.critic_sets import lookahead_path, slope_path
 from scg.critics import AbstractCritic
-from scg.errors import CriticError, EstimatorError
+from scg.errors import CriticError, EstimatorError, NotDifferentiableError
 from scg.followers import followers_of
 from scg.node import Node
-from scg.routes import Routes
+from scg.routes import Routes, no_derivative
 
-__all__ = ["check_lookaheads"]
+__all__ = ["check_lookaheads", "check_slope"]
 
 
 def check_lookaheads(routes: Routes) -> None:
@@ -71,3 +71,58 @@ def _check_reads(
         f"read more, or accept the bias: {type(critic).__name__}(..., partial=True)."
     )
     raise CriticError(msg)
+
+
+def check_slope(routes: Routes, site: Node, name: str, *, partial: bool) -> None:
+    """Refuse a value node that has no derivative by a sample, or reads too little."""
+    value = routes.influence.node(name)
+    loop = site.loop
+    if value.loop is not loop or (loop is not None and loop.keep_every):
+        where = "outside of loops" if loop is None else f"in the scan {loop.name!r}"
+        msg = (
+            f"node {site.name!r}: expected the value node {name!r} beside it, {where} "
+            "without keep_every, got one elsewhere, or a loop that keeps too little."
+        )
+        raise EstimatorError(msg)
+    if value.index not in _reached(routes, site, value):
+        msg = (
+            f"node {site.name!r}: expected a value node to differentiate by it, got "
+            f"{name!r}, which it does not influence. Let the value node read it."
+        )
+        raise EstimatorError(msg)
+    path = "" if partial else slope_path(routes.store, site, value)
+    if path:
+        msg = (
+            f"node {site.name!r}: expected the value node {name!r} to read all that "
+            f"tells both of how {site.name!r} was drawn and of its costs, got an open "
+            f"path {path}. Let it read more, or accept the bias: partial=True."
+        )
+        raise CriticError(msg)
+
+
+def _reached(routes: Routes, site: Node, value: Node) -> set[int]:
+    """Return what edges with a derivative lead to, on the way to a value node."""
+    reached = {site.index}
+    for i in sorted(routes.influence.between(site, value)):
+        for edge in routes.influence.parents[i]:
+            if edge.source not in reached or edge.lag:
+                continue
+            kind = routes.flow.kind(edge)
+            if kind == "blocked":
+                raise _no_slope(routes, site, value, edge.source, i)
+            if kind == "smooth":
+                reached.add(i)
+    return reached
+
+
+def _no_slope(
+    routes: Routes, site: Node, value: Node, source: int, target: int
+) -> NotDifferentiableError:
+    nodes = routes.nodes
+    msg = (
+        f"node {site.name!r}: expected a derivative on every edge from it to the value "
+        f"node {value.name!r}, got none on {nodes[source].name!r} → "
+        f"{nodes[target].name!r}, since {no_derivative(nodes[source], nodes[target])}. "
+        "Write the value node with functions that have one."
+    )
+    return NotDifferentiableError(msg)

@@ -103,27 +103,30 @@ def _credit(ahead: Lookaheads, node: Node, q: Any, state: Mapping[str, Any]) -> 
     critic = getattr(estimator, "critic", None)
     after: dict[str, Any] = {}
     target = None
-    if isinstance(critic, AbstractCritic):
+    if estimator.differentiates:
+        advantage, target = q, _target(program, trace, node, estimator, q)
+    elif isinstance(critic, AbstractCritic):
         advantage, goal = ahead.of(node, critic)
-        index = program.names[critic.value]
-        goal = _onto(program, trace, node, index, goal)
-        target = Target(index, goal, critic.weight, critic.shared)
+        target = _target(program, trace, node, critic, goal)
     elif baseline is not None and not isinstance(baseline, NoBaseline):
         b, after = _baseline(program, trace, node, baseline, q, state)
         advantage = q - b
         if isinstance(baseline, LearnedBaseline):
-            index = program.names[baseline.value]
-            target = Target(
-                index,
-                _onto(program, trace, node, index, q),
-                baseline.weight,
-                baseline.shared,
-            )
+            target = _target(program, trace, node, baseline, q)
     else:
         advantage = q
     if getattr(estimator, "standardise", False):
         advantage = _standardised(advantage, trace.still(node))
     return Credit(q, advantage, target, after)
+
+
+def _target(
+    program: Program, trace: Trace, node: Node, reader: Any, goal: Any
+) -> Target:
+    """Return what the value node of a baseline, critic or estimator is fitted to."""
+    index = program.names[reader.value]
+    onto = _onto(program, trace, node, index, goal)
+    return Target(index, onto, reader.weight, reader.shared)
 
 
 def _standardised(advantage: Any, still: Any) -> Any:

@@ -20,7 +20,14 @@ from scg.node import Node, Scan, Store
 from scg.roles import Captured, Constant, Cost, Draw, Param, ScanOutput, Value
 from scg.separation import Unrolled, unrolled_of
 
-__all__ = ["Given", "baseline_set", "critic_set", "lookahead_path", "open_path"]
+__all__ = [
+    "Given",
+    "baseline_set",
+    "critic_set",
+    "lookahead_path",
+    "open_path",
+    "slope_path",
+]
 
 Given = str | Node | tuple[str | Node, int]
 
@@ -50,6 +57,12 @@ def lookahead_path(
     return question.open_path(
         [(i, lag) for i in question.frontier(value)], set(costs), lag
     )
+
+
+def slope_path(store: Store, name: str | Node, value: Node) -> str:
+    """Write a path that keeps what a value node is computed from from being enough."""
+    question = _Question(store, name, observed=True)
+    return question.open_path([(i, 0) for i in question.frontier(value)])
 
 
 def critic_set(

@@ -195,6 +195,12 @@ class Influence:
             i for i in later if self.store.nodes[i].loop is not node.loop
         )
 
+    def between(self, v: Node, w: Node) -> frozenset[int]:
+        """Return the nodes on the ways from v to w within a step, the two included."""
+        below = self._walk([v.index], self.children, lag=0) | {v.index}
+        above = self._walk([w.index], self.parents, lag=0) | {w.index}
+        return below & above
+
     def path(
         self, v: int, w: int, *, deterministic: bool = False, same_step: bool = False
     ) -> list[str]:

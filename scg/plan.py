@@ -65,24 +65,7 @@ class Plan:
     def _make(self, program: Program) -> None:
         self.program = program
         self.kernels = program.kernels
-        self.size = len(program.nodes)
-        self.order: list[tuple[int, Node | Repeat]] = []
-        self.compute: dict[int, Computing] = {}
-        self.sources: dict[int, list[int]] = {}
-        self.crossings: dict[int, tuple[Crossing, ...]] = {}
-        self.repeats: dict[tuple[int, Plates], int] = {}
-        self.param_names = frozenset(n.name for n in program.params)
-        self.input_names = frozenset(
-            n.name for n in program.nodes if isinstance(n.role, Input)
-        )
-        for node in program.outer:
-            self._place(node)
-        for node in program.nodes:
-            self._cross_all(node)
-        self.dying = dying_places(self.order, self.sources, self.crossings)
-        self.shown = shown_places(self.order, self.sources)
-        for node in program.nodes:
-            self._bind(node)
+        self._lay_out(program)
         self.outputs = self._outputs()
         self._shared: dict[int, frozenset[int]] = {}
         self._beside: dict[int, frozenset[int]] = {}
@@ -103,6 +86,29 @@ class Plan:
         self.spares: list[np.random.Generator] = []
         self.recorded = program.observed | self._needed()
         self._split_loops()
+
+    def _lay_out(self, program: Program) -> None:
+        """Give every value its place, and bind what computes it and takes it back."""
+        self.size = len(program.nodes)
+        self.order: list[tuple[int, Node | Repeat]] = []
+        self.compute: dict[int, Computing] = {}
+        self.sources: dict[int, list[int]] = {}
+        self.crossings: dict[int, tuple[Crossing, ...]] = {}
+        self.repeats: dict[tuple[int, Plates], int] = {}
+        self.repeated: dict[int, Repeat] = {}
+        self.param_names = frozenset(n.name for n in program.params)
+        self.input_names = frozenset(
+            n.name for n in program.nodes if isinstance(n.role, Input)
+        )
+        for node in program.outer:
+            self._place(node)
+        for node in program.nodes:
+            self._cross_all(node)
+        self.slopes = {i: self._slope(i) for i in program.sloped}
+        self.dying = dying_places(self.order, self.sources, self._read_by())
+        self.shown = shown_places(self.order, self.sources)
+        for node in program.nodes:
+            self._bind(node)
 
     def _split_loops(self) -> None:
         """Split the bodies of loops into what goes step by step and what does not."""
@@ -197,7 +203,8 @@ class Plan:
         key = (parent.index, want)
         if key not in self.repeats:
             self.repeats[key] = self.size
-            self.order.append((self.size, Repeat(parent.index, have, want)))
+            self.repeated[self.size] = Repeat(parent.index, have, want)
+            self.order.append((self.size, self.repeated[self.size]))
             self.size += 1
         return self.repeats[key]
 
@@ -229,20 +236,45 @@ class Plan:
             self.crossings[node.index] = tuple(self._cross(node, sources))
 
     def _cross(self, node: Node, sources: Sequence[int]) -> Any:
-        flow, role = self.program.flow, node.role
+        flow = self.program.flow
         for slot, parent in enumerate(node.inputs):
             edge = Edge(parent.index, node.index, 0, slot)
             if parent.index not in flow.carrying or not flow.passes(edge):
                 continue
-            if isinstance(role, Call):
-                specs = [p.spec for p in node.inputs]
-                site = Site(role.operation, node.index, sources, node.spec, specs)
-                pull = pull_of(site, slot, kernels=self.kernels)
-            elif isinstance(role, Component):
-                pull = _part(role.position, sources[0])
-            else:
-                pull = _same(node, parent)
-            yield Crossing(sources[slot], pull)
+            yield Crossing(sources[slot], self._pull(node, slot, sources))
+
+    def _pull(self, node: Node, slot: int, sources: Sequence[int]) -> Pull:
+        role = node.role
+        if isinstance(role, Call):
+            specs = [p.spec for p in node.inputs]
+            site = Site(role.operation, node.index, sources, node.spec, specs)
+            return pull_of(site, slot, kernels=self.kernels)
+        if isinstance(role, Component):
+            return _part(role.position, sources[0])
+        return _same(node, node.inputs[slot])
+
+    def _read_by(self) -> dict[int, tuple[Crossing, ...]]:
+        """Return all ways on which values are looked at; those of slopes below 0."""
+        ways = {-n - 1: c for way in self.slopes.values() for n, c in way}
+        return {**self.crossings, **ways} if ways else self.crossings
+
+    def _slope(self, index: int) -> list[tuple[int, tuple[Crossing, ...]]]:
+        """Return the way back from a value node to a sample, node by node."""
+        program = self.program
+        estimator: Any = program.estimators[index]
+        value = program.node(estimator.differentiates)
+        between = program.influence.between(program.nodes[index], value)
+        found = []
+        for i in sorted(between - {index}, reverse=True):
+            node, flow = program.nodes[i], program.flow
+            crossings = [
+                Crossing(self.sources[i][slot], self._pull(node, slot, self.sources[i]))
+                for slot, parent in enumerate(node.inputs)
+                if parent.index in between
+                and flow.kind(Edge(parent.index, i, 0, slot)) == "smooth"
+            ]
+            found.append((i, tuple(crossings)))
+        return found
 
     def _needed(self) -> frozenset[int]:
         """Return the nodes inside loops that a reverse pass or a replay looks at."""
@@ -271,6 +303,12 @@ class Plan:
                 continue
             for crossing in self.crossings.get(node.index, ()):
                 found |= crossing.pull.reads
+        for index, way in self.slopes.items():
+            found |= {i for _, cs in way for c in cs for i in c.pull.reads}
+            found.update(p.index for p in self.program.nodes[index].inputs)
+        for node in self.program.nodes:
+            if node.loop is None:
+                continue
             if isinstance(node.role, Draw) and node.index in self.program.flow.pathwise:
                 found.update(p.index for p in node.inputs)
         return frozenset(i for i in found if self._is_inside(i))

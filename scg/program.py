@@ -157,6 +157,11 @@ class Program:
         return [group for group in groups.values() if len(group) > 1]
 
     @cached_property
+    def sloped(self) -> list[int]:
+        """The samples by which a value node is differentiated."""
+        return [i for i in self.scored if self.estimators[i].differentiates]
+
+    @cached_property
     def followers(self) -> dict[int, Followers]:
         """What follows each scored sample that has a critic."""
         critics = [

@@ -36,6 +36,8 @@ class Choice:
     learns: bool = False
     families: Mapping[type, frozenset[str]] = field(default_factory=dict)
     critic: Any = None
+    differentiates: str = ""
+    partial: bool = False
 
     @property
     def scored(self) -> bool:
@@ -107,6 +109,8 @@ def _choice(name: str, estimator: Any) -> Choice:
             bool(estimator.learns),
             estimator.families,
             getattr(estimator, "critic", None),
+            estimator.differentiates,
+            getattr(estimator, "partial", False),
         )
     except (AttributeError, TypeError) as error:
         made = isinstance(estimator, type)

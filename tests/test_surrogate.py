@@ -348,7 +348,7 @@ def test_parameters_out_of_range_are_found_inside_a_loop():
         )
 
 
-def test_gae_refuses_costs_after_the_loop():
+def test_gae_refuses_costs_after_a_loop_in_which_credit_ends():
     graph = scg.Graph()
     theta = graph.param("theta", 0.1)
 
@@ -356,6 +356,7 @@ def test_gae_refuses_costs_after_the_loop():
         graph.value("v", h * theta)
         b = graph.sample("b", scg.Bernoulli(logits=h * theta))
         graph.cost("loss", b)
+        graph.rename("many", h > 1)
         return h + b
 
     h, _ = graph.scan(step, 0.0, length=3)
@@ -364,6 +365,6 @@ def test_gae_refuses_costs_after_the_loop():
         scg.estimate_gradient(
             graph,
             {"theta": 0.1},
-            estimators={"b": scg.ScoreFunction(critic=scg.GAE("v"))},
+            estimators={"b": scg.ScoreFunction(boundary="many", critic=scg.GAE("v"))},
             rng=np.random.default_rng(0),
         )

@@ -24,6 +24,7 @@ from scg.estimators.relax import RELAX
 from scg.estimators.score_function import ScoreFunction
 from scg.estimators.straight_through import StraightThrough
 from scg.estimators.unordered_set import UnorderedSet
+from scg.estimators.value_gradient import ValueGradient
 
 __all__ = [
     "ARM",
@@ -44,4 +45,5 @@ __all__ = [
     "Site",
     "StraightThrough",
     "UnorderedSet",
+    "ValueGradient",
 ]

@@ -97,8 +97,10 @@ class AbstractEstimator(ABC):
     and advantage, so that a kernel may do both; `pathwise` that all ways down must be
     differentiable, since gradient goes along them; `looks_down` that it is pathwise
     and yet scored, with ``site.slope`` for what would come up; `learns` that it reads a
-    value node as it pleases, and trains it. `families` are the families of
-    distributions it knows, each with the parameters it differentiates by; none are all.
+    value node as it pleases, and trains it; `differentiates` names the value node,
+    fitted to ``Q̂``, whose derivative by the draw comes instead, with `redraw` as in
+    `AbstractPathwise`. `families` are the families of distributions it knows, each with
+    the parameters it differentiates by; none are all.
 
     Examples
     --------
@@ -129,6 +131,11 @@ class AbstractEstimator(ABC):
     @abstractmethod
     def biases(self) -> tuple[str, ...]:
         """Why this estimate is biased; empty where it is not."""
+
+    @property
+    def differentiates(self) -> str:
+        """The value node whose derivative by the draw it takes, if it does."""
+        return ""
 
     @abstractmethod
     def branches(self, distribution: Any, event_shape: tuple[int, ...]) -> int:

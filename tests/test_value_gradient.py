@@ -1,0 +1,289 @@
+"""The derivative of a value node in place of what would come up from below."""
+
+import numpy as np
+import pytest
+
+import scg
+from scg.reverse import Reverse
+
+PARAMS = {"w": np.array([0.4, -0.3]), "s": np.array(0.2)}
+
+
+def model(below, *, value=None, name="q", estimator=None):
+    """Write z ~ N(w·x, e^s), a cost of it, and a value node; return graph, params."""
+    graph = scg.Graph()
+    w, s = graph.param("w", PARAMS["w"]), graph.param("s", PARAMS["s"])
+    x = graph.input("x", shape=(2,))
+    z = graph.sample("z", scg.Normal(mean=x @ w, scale=np.exp(s)))
+    graph.cost("loss", below(z, x))
+    if value is not None:
+        graph.value(name, value(z, x))
+    return graph, {"z": estimator or scg.ValueGradient("q")}
+
+
+def smooth(z, x):
+    return np.sin(z) * x[:, 0] + 0.5 * z**2
+
+
+def run(graph, estimators, params=PARAMS, **options):
+    inputs = {"x": np.random.default_rng(1).normal(size=(7, 2))}
+    rng = np.random.default_rng(0)
+    return scg.estimate_gradient(
+        graph, params, inputs, estimators=estimators, rng=rng, **options
+    )
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_with_the_cost_as_its_value_node_it_is_pathwise(samples, kernels):
+    pathwise = run(*model(smooth, estimator=scg.Pathwise()), samples=samples)
+    box = scg.black_box(smooth, (), float)
+    graph, estimators = model(box, value=smooth)
+    inputs = {"x": np.random.default_rng(1).normal(size=(7, 2))}
+    step = scg.compile(graph, estimators, kernels=kernels)
+    here = step(PARAMS, inputs, rng=np.random.default_rng(0), samples=samples)
+    for name in PARAMS:
+        assert np.allclose(
+            here.gradient[name], pathwise.gradient[name], rtol=0, atol=1e-13
+        )
+        assert np.abs(here.gradient[name]).max() > 1e-3
+    assert here.cost == pathwise.cost
+
+
+def test_a_wrong_value_node_gives_another_gradient():
+    pathwise = run(*model(smooth, estimator=scg.Pathwise()))
+    wrong = run(*model(smooth, value=lambda z, x: smooth(z, x) + 0.1 * z))
+    difference = wrong.gradient["w"] - pathwise.gradient["w"]
+    x = np.random.default_rng(1).normal(size=(7, 2))
+    assert np.allclose(difference, 0.1 * x.mean(axis=0), rtol=0, atol=1e-13)
+
+
+def test_params_between_sample_and_value_get_the_regression_alone():
+    graph = scg.Graph()
+    mu = graph.param("mu", 0.3)
+    a, b = graph.param("a", 0.7), graph.param("b", -0.2)
+    z = graph.sample("z", scg.Normal(mean=mu, scale=1.0))
+    graph.cost("loss", scg.black_box(np.sign, (), float)(z))
+    graph.value("q", a * np.tanh(z) + b)
+    params = graph.init(np.random.default_rng(0))
+    estimate = scg.estimate_gradient(
+        graph,
+        params,
+        rng=np.random.default_rng(0),
+        rows=50,
+        estimators={"z": scg.ValueGradient("q", weight=0.5)},
+    )
+    z = estimate.trace["z"]
+    error = 0.5 * (0.7 * np.tanh(z) - 0.2 - np.sign(z))
+    assert estimate.gradient["a"] == pytest.approx((error * np.tanh(z)).mean())
+    assert estimate.gradient["b"] == pytest.approx(error.mean())
+    assert estimate.gradient["mu"] == pytest.approx((0.7 / np.cosh(z) ** 2).mean())
+
+
+def loop(estimator, *, box=False, value=True, until=None):
+    """Write a loop whose cost at a step is all that its action influences."""
+    graph = scg.Graph()
+    w, k = graph.param("w", 0.4), graph.param("k", np.array([0.3, -0.2]))
+    count = scg.black_box(lambda a: a, (), float) if box else lambda a: a
+
+    def step(h):
+        a = graph.sample("a", scg.Normal(mean=w * h + k[0], scale=np.exp(k[1])))
+        graph.cost("loss", count((a - 0.3 * h) ** 2))
+        if value:
+            graph.value("q", (a - 0.3 * h) ** 2)
+        graph.rename("over", h > 2.0)
+        return h + 0.5
+
+    graph.scan(step, graph.input("x"), length=6, until=until)
+    return graph, {"a": estimator}
+
+
+@pytest.mark.parametrize("until", [None, "over"])
+def test_in_a_loop_it_is_pathwise_too(until):
+    gradients = []
+    inputs = {"x": np.array([0.5, -1.0, 1.1])}
+    params = {"w": np.array(0.4), "k": np.array([0.3, -0.2])}
+    for estimator, box in [(scg.Pathwise(), False), (scg.ValueGradient("q"), True)]:
+        graph, estimators = loop(estimator, box=box, until=until, value=box)
+        estimate = scg.estimate_gradient(
+            graph,
+            params,
+            inputs,
+            estimators=estimators,
+            rng=np.random.default_rng(0),
+        )
+        gradients.append(estimate.gradient)
+    for name in params:
+        assert np.allclose(
+            gradients[0][name], gradients[1][name], rtol=0, atol=1e-12
+        ), name
+
+
+def test_a_recurrent_policy_gets_it_through_time():
+    def build(estimator, *, value):
+        graph = scg.Graph()
+        w = graph.param("w", 0.4)
+
+        def step(h):
+            a = graph.sample("a", scg.Normal(mean=w * h, scale=0.5))
+            graph.cost("loss", np.sin(a) * 2.0)
+            if value:
+                graph.value("q", np.sin(a) * 2.0 + 0.0 * h)
+            return np.tanh(w * h + 0.3)
+
+        graph.scan(step, graph.input("x"), length=5)
+        return graph, {"a": estimator}
+
+    gradients = [
+        scg.estimate_gradient(
+            graph,
+            {"w": 0.4},
+            {"x": np.array([0.5, -1.0])},
+            estimators=estimators,
+            rng=np.random.default_rng(0),
+        ).gradient["w"]
+        for graph, estimators in [
+            build(scg.Pathwise(), value=False),
+            build(scg.ValueGradient("q"), value=True),
+        ]
+    ]
+    assert gradients[0] == pytest.approx(gradients[1], abs=1e-12)
+
+
+def test_with_branches_above_and_below():
+    def build(estimator, box):
+        graph = scg.Graph()
+        t, mu = graph.param("t", 0.2), graph.param("mu", 0.5)
+        b = graph.sample("b", scg.Bernoulli(logits=t))
+        z = graph.sample("z", scg.Normal(mean=mu + b, scale=1.0))
+        cost = np.cos(z) * (1 + b)
+        cost = scg.black_box(lambda c: c, (), float)(cost) if box else cost
+        graph.cost("loss", cost)
+        if box:
+            graph.value("q", np.cos(z) * (1 + b))
+        return graph, {"b": scg.Enumeration(), "z": estimator}
+
+    found = [
+        scg.estimate_gradient(
+            *build(estimator, box)[:1],
+            {"t": 0.2, "mu": 0.5},
+            estimators=build(estimator, box)[1],
+            rng=np.random.default_rng(0),
+            rows=5,
+        ).gradient
+        for estimator, box in [(scg.Pathwise(), False), (scg.ValueGradient("q"), True)]
+    ]
+    for name in ("t", "mu"):
+        assert found[0][name] == pytest.approx(found[1][name], abs=1e-13)
+
+
+def test_two_of_them_in_a_chain_each_take_their_own():
+    graph = scg.Graph()
+    w = graph.param("w", 0.7)
+    x = graph.input("x")
+    graph.value("unused", x)
+    a = graph.sample("a", scg.Normal(mean=w * x, scale=1.0))
+    graph.value("qa", 3.0 * a + x)
+    b = graph.sample("b", scg.Normal(mean=w * a, scale=1.0))
+    graph.value("qb", np.sin(b) * a)
+    graph.cost("loss", scg.black_box(lambda a, b: a * b, (), float)(a, b))
+    estimators = {"a": scg.ValueGradient("qa"), "b": scg.ValueGradient("qb")}
+    x = np.array([0.4, 1.5, -2.0])
+    estimate = scg.estimate_gradient(
+        graph,
+        {"w": 0.7},
+        {"x": x},
+        estimators=estimators,
+        rng=np.random.default_rng(0),
+    )
+    a, b = estimate.trace["a"], estimate.trace["b"]
+    # Nothing comes up from b to a: what a is worth below is what qa says.
+    expected = (3.0 * x + np.cos(b) * a * a).mean()
+    assert estimate.gradient["w"] == pytest.approx(expected, abs=1e-13)
+
+
+def test_fitted_to_sampled_costs_it_finds_the_gradient():
+    graph = scg.Graph()
+    mu = graph.param("mu", 0.8)
+    z = graph.sample("z", scg.Normal(mean=mu, scale=0.5))
+    box = scg.black_box(lambda z: z**2 - z + 0.3, (), float)
+    graph.cost("loss", box(z))
+    c = graph.param("c", np.zeros(3))
+    graph.value("q", c[0] + c[1] * z + c[2] * z**2)
+    step = scg.compile(graph, {"z": scg.ValueGradient("q")})
+    rng, params = np.random.default_rng(0), graph.init(np.random.default_rng(0))
+    for _ in range(1500):
+        gradient = step(params, rng=rng, rows=64).gradient
+        params["c"] = params["c"] - 0.2 * gradient["c"]
+    assert np.allclose(params["c"][1:], [-1.0, 1.0], atol=1e-3)
+    estimates = [step(params, rng=rng, rows=64).gradient["mu"] for _ in range(200)]
+    error = np.std(estimates) / np.sqrt(200)
+    assert abs(np.mean(estimates) - 0.6) < 5 * error + 2e-3
+
+
+def test_it_makes_a_black_box_below_legal():
+    box = scg.black_box(lambda z, x: np.floor(z), (), float)
+    graph, estimators = model(box, value=smooth)
+    graph.check(estimators)
+    with pytest.raises(scg.NotDifferentiableError):
+        graph.check({"z": scg.Pathwise()})
+    assert "value gradient" in graph.explain(estimators)
+
+
+def test_another_way_to_the_black_box_is_still_illegal():
+    graph = scg.Graph()
+    w = graph.param("w", 0.4)
+    h = np.tanh(w * graph.input("x"))
+    z = graph.sample("z", scg.Normal(mean=h, scale=1.0))
+    graph.cost("loss", scg.black_box(lambda z, h: z + h, (), float)(z, h))
+    graph.value("q", z * h)
+    with pytest.raises(scg.NotDifferentiableError):
+        graph.check({"z": scg.ValueGradient("q")})
+
+
+def test_a_value_node_without_derivative_is_refused():
+    graph, estimators = model(smooth, value=lambda z, x: np.floor(z) + x[:, 0])
+    with pytest.raises(scg.NotDifferentiableError, match="from it to the value node"):
+        graph.check(estimators)
+
+
+def test_a_value_node_that_does_not_read_the_sample_is_refused():
+    graph, estimators = model(smooth, value=lambda z, x: x[:, 0])
+    with pytest.raises(scg.EstimatorError, match="which it does not influence"):
+        graph.check(estimators)
+
+
+def test_a_value_node_that_reads_too_little_is_refused():
+    graph, estimators = model(smooth, value=lambda z, x: z**2)
+    with pytest.raises(scg.CriticError, match=r"open path z ← .* ← x → .* → loss"):
+        graph.check(estimators)
+    graph.check({"z": scg.ValueGradient("q", partial=True)})
+
+
+def test_a_family_without_reparameterisation_is_refused():
+    graph = scg.Graph()
+    b = graph.sample("b", scg.Bernoulli(logits=graph.param("t", 0.1)))
+    graph.cost("loss", b)
+    graph.value("q", 2.0 * b)
+    with pytest.raises(scg.EstimatorError, match="needs a reparameterised"):
+        graph.check({"b": scg.ValueGradient("q")})
+
+
+def test_given_values_have_no_noise_to_differentiate():
+    graph, estimators = model(smooth, value=smooth)
+    with pytest.raises(scg.EstimatorError, match="got given values"):
+        run(graph, estimators, given={"z": np.zeros(7)})
+
+
+def test_nothing_goes_back_below_the_sample(monkeypatch):
+    """No cost is seeded that only the sample leads to."""
+    seeded = []
+    seed = Reverse.seed
+    monkeypatch.setattr(
+        Reverse,
+        "seed",
+        lambda self, node, g: (seeded.append(node.name), seed(self, node, g))[1],
+    )
+    run(*model(smooth, value=smooth))
+    assert "loss" not in seeded
+    assert "q" in seeded  # its regression
