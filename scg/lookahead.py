@@ -11,6 +11,7 @@ D is the target of w's value less that value. In a loop the follower is the next
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -72,13 +73,21 @@ class Lookaheads:
         if (look, depth) not in self.known:
             found: dict[int, Any] = {}
             self.known[look, depth] = found
-            for i in sorted(self.program.followers, reverse=True):
+            for i in self._wanted(depth):
                 node = self.program.nodes[i]
                 if node.loop is None:
                     found[i] = self._once(node, look, depth)
                 else:
                     found[i] = self._over_time(node, look, depth)
         return self.known[look, depth]
+
+    def _wanted(self, depth: int | None) -> list[int]:
+        """List the samples that D is asked for of, each after its followers."""
+        every = sorted(self.program.followers, reverse=True)
+        if self.program.only is None:
+            return every
+        looked, far = self.program.looked, math.inf if depth is None else depth
+        return [i for i in every if looked.get(i, 0) >= far]
 
     def _ahead(self, look: Lookahead, depth: int | None) -> Mapping[int, Any]:
         """Return D of followers, as seen from one before them."""

@@ -303,9 +303,8 @@ class Plan:
                 continue
             for crossing in self.crossings.get(node.index, ()):
                 found |= crossing.pull.reads
-        for index, way in self.slopes.items():
+        for way in self.slopes.values():
             found |= {i for _, cs in way for c in cs for i in c.pull.reads}
-            found.update(p.index for p in self.program.nodes[index].inputs)
         for node in self.program.nodes:
             if node.loop is None:
                 continue
@@ -339,7 +338,7 @@ class Plan:
         The places do not depend on the estimators: those with branches leave theirs.
         """
         at, start = {}, 0
-        for node in self.program.outer:
+        for node in self.program.whole:
             if isinstance(node.role, Draw) and self._kernel(node.index) is not None:
                 plates = self.program.plates[node.index]
                 if node.index in self.draws and set(plates) <= {SAMPLES}:

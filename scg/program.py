@@ -6,7 +6,7 @@ samples are scored and which costs each is credited with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from scg.estimators import AbstractEstimator, Enumeration, ScoreFunction
 from scg.finals import sources
 from scg.followers import Followers, followers_of
 from scg.influence import Edge
+from scg.needed import needed
 from scg.node import Loop, Node, Scan, Store
 from scg.plates import SAMPLES, Plates, merge
 from scg.roles import Cost, Draw, EnvironmentReset, EnvironmentStep, Value
@@ -34,6 +35,7 @@ def schedule(
     estimators: Mapping[str, AbstractEstimator] | None = None,
     *,
     kernels: bool = True,
+    only: Collection[str] | None = None,
 ) -> Program:
     """Return a graph's schedule, made once for equal estimators.
 
@@ -51,11 +53,12 @@ def schedule(
     True
     """
     chosen = dict(estimators or {})
+    only = None if only is None else frozenset(only)
     valid = [entry for entry in store.schedules if entry[0] == store.version]
     for _, other, program in valid:
-        if other == chosen and program.kernels is kernels:
+        if (other, kernels, only) == (chosen, program.kernels, program.only):
             return program
-    program = Program(store, chosen, kernels=kernels)
+    program = Program(store, chosen, kernels=kernels, only=only)
     store.schedules[:] = [*valid, (store.version, chosen, program)][-_KEPT:]
     return program
 
@@ -69,8 +72,10 @@ class Program:
         estimators: Mapping[str, AbstractEstimator] | None = None,
         *,
         kernels: bool = True,
+        only: frozenset[str] | None = None,
     ) -> None:
         self.store = store
+        self.only = only
         self.kernels = kernels
         self.plan: Any = None  # of `scg.plan`, which makes it when it is asked for
         self.nodes = tuple(store.nodes)
@@ -92,12 +97,24 @@ class Program:
         self.costs = [self.nodes[i] for i in routes.costs]
         self.inner_costs = [c for c in self.costs if c.loop is not None]
         self.mixing = [n.index for n in self.nodes if n.spec.mixes_rows]
-        self.outer = [n for n in self.nodes if n.loop is None]
+        self.whole = self.outer = [n for n in self.nodes if n.loop is None]
         self.environments = [
             n
             for n in self.nodes
             if isinstance(n.role, EnvironmentReset | EnvironmentStep)
         ]
+        self._find_loops()
+        self.branching: dict[int, int] = {}
+        self.plates: dict[int, Plates] = {}
+        for node in self.outer:
+            self._place(node)
+        self.scored = self._scored(routes)
+        self.looked: dict[int, float] = {}
+        if only is not None:
+            self._run_only(only)
+        self.observed = self._observed()
+
+    def _find_loops(self) -> None:
         self.bodies: dict[str, list[Node]] = {}
         for node in self.nodes:
             if node.loop is not None:
@@ -108,12 +125,27 @@ class Program:
         self.loops = [
             n.role.loop for n in self.scans.values() if isinstance(n.role, Scan)
         ]
-        self.branching: dict[int, int] = {}
-        self.plates: dict[int, Plates] = {}
-        for node in self.outer:
-            self._place(node)
-        self.scored = self._scored(routes)
-        self.observed = self._observed()
+
+    def _run_only(self, only: Collection[str]) -> None:
+        """Leave out what is not needed for the credit of some samples."""
+        chosen = [self.node(name).index for name in only]
+        if strange := [self.nodes[i].name for i in chosen if i not in self.scored]:
+            names = ", ".join(self.nodes[i].name for i in self.scored)
+            msg = (
+                f"only: expected samples that are scored ({names}), got {strange}. "
+                "Pathwise samples, and those that no param reaches or that reach no "
+                "cost, have no credit to update by."
+            )
+            raise EstimatorError(msg)
+        found = needed(self.influence, self.estimators, self.followers, chosen)
+        self.looked = found.looked
+        self.scored = [i for i in self.scored if i in chosen]
+        self.costs = [c for c in self.costs if c.index in found.costs]
+        self.inner_costs = [c for c in self.costs if c.loop is not None]
+        run = found.run | {self.scans[n].index for n in found.loops}
+        self.outer = [n for n in self.outer if n.index in run]
+        # What the costs are was worked out for all of them.
+        self.__dict__.pop("downstream", None)
 
     def node(self, name: str) -> Node:
         """Find a node by name."""

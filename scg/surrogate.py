@@ -12,7 +12,7 @@ says).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,6 +202,7 @@ def compile(
     estimators: Mapping[str, AbstractEstimator] | None = None,
     *,
     kernels: bool = True,
+    only: Collection[str] | None = None,
 ) -> Compiled:
     """Check a graph with its estimators and return `estimate_gradient`, bound to both.
 
@@ -214,6 +215,12 @@ def compile(
         False goes by the derivative rules of autograd and the families' own methods
         throughout, to compare with: slower, and equal but for rounding and for what is
         drawn.
+    only : collection of str, optional
+        Stochastic nodes: only their part of the gradient is estimated, and what their
+        credit does not need is not run. With `KStep` critics that is all behind the
+        k-th value node; with ``ValueGradient(..., weight=0)`` all but the value node.
+        The cost and the gradient are those of the costs that are run. Draws are those
+        of the whole model.
 
     Returns
     -------
@@ -232,7 +239,7 @@ def compile(
     >>> round(step({"theta": 0.0}, rng=np.random.default_rng(0)).cost, 12)
     0.2525
     """
-    return Compiled(schedule(graph.store, estimators, kernels=kernels))
+    return Compiled(schedule(graph.store, estimators, kernels=kernels, only=only))
 
 
 def estimate_gradient(  # noqa: PLR0913 - what a run depends on, by keyword

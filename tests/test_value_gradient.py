@@ -50,6 +50,32 @@ def test_with_the_cost_as_its_value_node_it_is_pathwise(samples, kernels):
     assert here.cost == pathwise.cost
 
 
+def test_values_that_no_param_is_behind_are_kept_for_it():
+    def build(estimator, box):
+        graph = scg.Graph()
+        mu = graph.param("mu", 0.5)
+        z = graph.sample("z", scg.Normal(mean=mu, scale=1.0))
+        cost = np.sin(np.tanh(np.sin(z)) ** 2)
+        cost_node = scg.black_box(lambda c: c, (), float)(cost) if box else cost
+        graph.cost("loss", cost_node)
+        if box:
+            graph.value("q", np.sin(np.tanh(np.sin(z)) ** 2))
+        return graph, {"z": estimator}
+
+    found = []
+    for estimator, box in [(scg.Pathwise(), False), (scg.ValueGradient("q"), True)]:
+        graph, estimators = build(estimator, box)
+        estimate = scg.estimate_gradient(
+            graph,
+            {"mu": 0.5},
+            estimators=estimators,
+            rng=np.random.default_rng(0),
+            rows=30_000,
+        )
+        found.append(estimate.gradient["mu"])
+    assert found[0] == pytest.approx(found[1], abs=1e-12)
+
+
 def test_a_wrong_value_node_gives_another_gradient():
     pathwise = run(*model(smooth, estimator=scg.Pathwise()))
     wrong = run(*model(smooth, value=lambda z, x: smooth(z, x) + 0.1 * z))
