@@ -50,6 +50,8 @@ class LaidOut(AbstractEstimator):
     reading : tuple of str
         Value nodes that other estimators of the node read: their params then count as
         reached.
+    fits : tuple of str
+        Value nodes that others fit, of what the node influences.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class LaidOut(AbstractEstimator):
     points: int = _POINTS[0]
     limit: int = 4096
     reading: tuple[str, ...] = ()
+    fits: tuple[str, ...] = ()
 
     lays_out: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset({"log_prob", "no loop"})
@@ -191,7 +194,7 @@ def exact_gradient(
     found = []
     for points in _POINTS if any(map(_is_normal, random)) else _POINTS[:1]:
         chosen = {
-            n.name: LaidOut(points, limit, (reading or {}).get(n.name, ()))
+            n.name: _laid_out(store, n, points, limit, (reading or {}).get(n.name, ()))
             for n in random
         }
         try:
@@ -204,6 +207,16 @@ def exact_gradient(
         rng = np.random.default_rng(0)
         found.append(run(params, inputs, rng=rng, rows=None if inputs else 1).gradient)
     return found[-1] if _agree(found[0], found[-1]) else None
+
+
+def _laid_out(
+    store: Store, node: Node, points: int, limit: int, reading: tuple[str, ...]
+) -> LaidOut:
+    below = influence_of(store).within_step(node)
+    fits = tuple(name for name in reading if store.find(name).index in below)
+    return LaidOut(
+        points, limit, tuple(name for name in reading if name not in fits), fits
+    )
 
 
 _RANDOM = Draw | EnvironmentReset | EnvironmentStep

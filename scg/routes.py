@@ -38,6 +38,7 @@ class Choice:
     critic: Any = None
     differentiates: str = ""
     partial: bool = False
+    fits: tuple[str, ...] = ()
 
     @property
     def scored(self) -> bool:
@@ -111,6 +112,7 @@ def _choice(name: str, estimator: Any) -> Choice:
             getattr(estimator, "critic", None),
             estimator.differentiates,
             getattr(estimator, "partial", False),
+            getattr(estimator, "fits", ()),
         )
     except (AttributeError, TypeError) as error:
         made = isinstance(estimator, type)
@@ -167,7 +169,7 @@ class Routes:
         found: dict[int, list[str]] = {}
         values = {n.name: n.index for n in self.nodes if isinstance(n.role, Value)}
         for site in sorted(self.live & self.choices.keys()):
-            for name in self.choices[site].reads:
+            for name in (*self.choices[site].reads, *self.choices[site].fits):
                 if name in values:
                     found.setdefault(values[name], []).append(self.nodes[site].name)
         return found

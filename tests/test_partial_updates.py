@@ -177,6 +177,20 @@ def test_what_follows_a_loop_is_left_out_behind_its_frontier():
     assert np.array_equal(credits[0], credits[1])
 
 
+def test_draws_are_those_of_the_whole_model():
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+    graph.cost("other", graph.sample("b", scg.Bernoulli(logits=2 * theta)))
+    graph.cost("loss", graph.sample("a", scg.Bernoulli(logits=theta)))
+    drawn = [
+        scg.compile(graph, only=only)(
+            {"theta": 0.3}, rng=np.random.default_rng(0), rows=40
+        ).trace["a"]
+        for only in (None, ["a"])
+    ]
+    assert np.array_equal(*drawn)
+
+
 def test_only_is_for_samples_that_are_scored():
     calls = Calls()
     graph, estimators = chain(calls, scg.KStep, steps=1)

@@ -67,9 +67,19 @@ class Facts:
             return [("computed as", formula), ("credited to", samples or "no sample")]
         if kind == "environment":
             return [("density", "unknown; no gradient passes; its state is kept")]
-        if kind in {"deterministic", "value", "black box"}:
+        if kind == "value":
+            return [("computed as", self.labels.formula(head, members)), self._of(head)]
+        if kind in {"deterministic", "black box"}:
             return [("computed as", self.labels.formula(head, members))]
         return []
+
+    def _of(self, head: Node) -> Fact:
+        """Say whose costs a value node stands for."""
+        costs = [
+            f"{name}: {', '.join(self.routes.influence.downstream_costs(name))}"
+            for name in self.routes.readers.get(head.index, [])
+        ]
+        return "stands for the costs of", "; ".join(costs) or "no sample"
 
     def _sample(self, head: Node) -> list[Fact]:
         role: Any = head.role

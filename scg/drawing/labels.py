@@ -38,6 +38,11 @@ def kind_of(node: Node) -> Kind:
     return _KINDS.get(node.kind, "deterministic")
 
 
+def _is_critic(choice: Choice, name: str) -> bool:
+    """Tell whether a value node takes the place of costs, or is subtracted alone."""
+    return choice.critic is not None or name == choice.differentiates
+
+
 class Labels:
     """Titles, notes and formulas of the blocks of one graph."""
 
@@ -45,6 +50,12 @@ class Labels:
         self.names = names
         self.nodes = names.nodes
         self.choices = choices
+        self.readers: dict[str, list[str]] = {}
+        for index, choice in choices.items():
+            for name in choice.reads:
+                word = "critic" if _is_critic(choice, name) else "baseline"
+                found = self.readers.setdefault(name, [])
+                found.append(f"{word} of {self.nodes[index].name}")
 
     def title(self, head: Node) -> str:
         """Return a block's own name, or what its value is for."""
@@ -73,6 +84,8 @@ class Labels:
             return (kind,)
         if kind in {"port", "constant"}:
             return () if head.is_named else (self.names.reference(head.index)[0],)
+        if kind == "value" and (readers := self.readers.get(head.name)):
+            return tuple(readers[:2]) + (("and others",) if len(readers) > 2 else ())
         formula = self.formula(head, members)
         if formula == NAMELESS:
             return ()
