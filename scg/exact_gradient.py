@@ -20,7 +20,7 @@ from scg.distributions import Normal
 from scg.errors import EstimatorError
 from scg.estimators import AbstractEstimator, Drawn, ScoreFunction, Site
 from scg.influence import influence_of
-from scg.joint_gradient import joint_gradient
+from scg.joint_gradient import joint_gradient, read_and_fitted
 from scg.node import Node, Store
 from scg.program import Program
 from scg.roles import Cost, Draw, EnvironmentReset, EnvironmentStep
@@ -193,10 +193,10 @@ def exact_gradient(
         return joint_gradient(store, params, inputs, random, reading or {}, limit)
     found = []
     for points in _POINTS if any(map(_is_normal, random)) else _POINTS[:1]:
-        chosen = {
-            n.name: _laid_out(store, n, points, limit, (reading or {}).get(n.name, ()))
-            for n in random
-        }
+        chosen = {}
+        for n in random:
+            parts = read_and_fitted(store, n, (reading or {}).get(n.name, ()))
+            chosen[n.name] = LaidOut(points, limit, *parts)
         try:
             program = Program(store, chosen)
         except EstimatorError:
@@ -207,16 +207,6 @@ def exact_gradient(
         rng = np.random.default_rng(0)
         found.append(run(params, inputs, rng=rng, rows=None if inputs else 1).gradient)
     return found[-1] if _agree(found[0], found[-1]) else None
-
-
-def _laid_out(
-    store: Store, node: Node, points: int, limit: int, reading: tuple[str, ...]
-) -> LaidOut:
-    below = influence_of(store).within_step(node)
-    fits = tuple(name for name in reading if store.find(name).index in below)
-    return LaidOut(
-        points, limit, tuple(name for name in reading if name not in fits), fits
-    )
 
 
 _RANDOM = Draw | EnvironmentReset | EnvironmentStep

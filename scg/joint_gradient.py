@@ -24,11 +24,12 @@ from scg.credit import Credit
 from scg.errors import NonFiniteError
 from scg.estimators import ScoreFunction
 from scg.forward import run_part
+from scg.influence import influence_of
 from scg.node import Node, Store
 from scg.program import Program
 from scg.trace import Trace
 
-__all__ = ["joint_gradient"]
+__all__ = ["joint_gradient", "read_and_fitted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class _Reading(ScoreFunction):
     """A plain score function that reads value nodes, as others do in its place."""
 
     reading: tuple[str, ...] = ()
+    fits: tuple[str, ...] = ()
     summary: ClassVar[str] = "every joint outcome, weighed"
 
     @property
@@ -85,7 +87,10 @@ def joint_gradient(
     """
     if any(n.loop is not None and n.loop.until is not None for n in random):
         return None
-    chosen = {n.name: _Reading(reading=tuple(reading.get(n.name, ()))) for n in random}
+    chosen = {}
+    for n in random:
+        reads, fits = read_and_fitted(store, n, reading.get(n.name, ()))
+        chosen[n.name] = _Reading(reading=reads, fits=fits)
     program = Program(store, chosen)
     if program.mixing:
         return None
@@ -117,6 +122,15 @@ def joint_gradient(
             return backward(program, run, sites, (), seeds)
         except NonFiniteError:
             return None
+
+
+def read_and_fitted(
+    store: Store, node: Node, names: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Part value nodes into those a sample may read and those that it influences."""
+    below = influence_of(store).within_step(node)
+    fits = tuple(name for name in names if store.find(name).index in below)
+    return tuple(name for name in names if name not in fits), fits
 
 
 def _every_outcome(

@@ -1,10 +1,12 @@
 """Critics are tagged as biased; an audit and a picture tell of them."""
 
+import contextlib
+import io
 import re
 
 import numpy as np
 import pytest
-from markdown_code import ROOT
+from markdown_code import ROOT, python_blocks
 
 import scg
 from scg.drawing.theme import STROKES
@@ -103,6 +105,33 @@ def test_the_exact_gradient_knows_value_nodes_below_their_samples():
     assert exact["k"] == 0
 
 
+def test_in_a_loop_too_and_without_a_finite_support_there_is_none():
+    def loop(family):
+        graph = scg.Graph()
+        t, k = graph.param("t", 0.4), graph.param("k", 1.0)
+
+        def step(h):
+            a = graph.sample("a", family(t * h))
+            graph.cost("c", a * h)
+            graph.value("q", k * a * h)
+            return 0.5 * h + a
+
+        graph.scan(step, 1.0, length=2)
+        return graph
+
+    found = []
+    for reading in ({"a": ("q",)}, None):
+        graph = loop(lambda z: scg.Bernoulli(logits=z))
+        if reading is None:  # without what is fitted, its param is unreachable
+            graph.cost("k too", 0.0 * graph["k"])
+        params = graph.init(np.random.default_rng(0))
+        found.append(exact_gradient(graph.store, params, None, reading=reading))
+    assert found[0]["t"] == pytest.approx(found[1]["t"], abs=1e-12)
+    graph = loop(lambda z: scg.Normal(mean=z, scale=1.0))
+    params = graph.init(np.random.default_rng(0))
+    assert exact_gradient(graph.store, params, None, reading={"a": ("q",)}) is None
+
+
 def test_a_picture_names_critics_and_shows_where_their_slope_goes(tmp_path):
     graph = scg.Graph()
     mu, x = graph.param("mu", 0.4), graph.input("x")
@@ -134,3 +163,16 @@ def test_the_table_says_what_is_biased():
     page = (ROOT / "docs" / "how-to" / "choose-an-estimator.md").read_text()
     (line,) = [row for row in page.splitlines() if row.startswith("| `ValueGradient`")]
     assert line.split("|")[5].strip() == "no"
+
+
+def test_the_picture_of_the_page_is_what_its_code_draws(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "explanation" / "critics.md"
+    blocks = [b.code for b in python_blocks(page)]
+    end = next(i for i, code in enumerate(blocks) if "critics.svg" in code)
+    namespace = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for code in blocks[: end + 1]:
+            exec(code, namespace)
+    drawn = (tmp_path / "critics.svg").read_bytes()
+    assert drawn == (page.parent / "images" / "critics.svg").read_bytes()
