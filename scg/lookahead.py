@@ -178,6 +178,7 @@ class Lookaheads:
         costs = [c for c in costs if c.loop is node.loop]
         v = self.value(node)
         cost = sum((trace.values[c.index] for c in costs), np.zeros_like(v))
+        cost = cost.astype(v.dtype, copy=False)
         if after.costs or after.samples:
             ahead = self._into_the_open(node, v, keep)
         else:
@@ -232,6 +233,7 @@ class Lookaheads:
     def _onto(self, value: Node, node: Node) -> Any:
         """Return a value node's value on a sample's plates."""
         v = self.trace.values[value.index]
+        v = v.astype(node.store.float_dtype(node.name), copy=False)
         if value.loop is not None:
             return v
         count = self.trace.layout.count(self.program.plates[value.index])

@@ -85,7 +85,7 @@ def summed(program: Program, trace: Trace, node: Node, costs: Iterable[int]) -> 
             total = total + _of_all_rows(program, trace, cost, value)
             continue
         total = total + trace.layout.reduce(value, program.plates[cost.index], here)
-    return total
+    return total.astype(node.store.float_dtype(node.name), copy=False)
 
 
 def _of_all_rows(program: Program, trace: Trace, cost: Node, value: Any) -> Any:

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from enumerated import outcomes
 from episodes import acting, last_observations
+from random_models import AsGraph, write
 
 import scg
+from scg import lookahead
 from scg.credit import assign
-from scg.ratios import log_prob
+from scg.parts import run
+from scg.program import Program
+from scg.ratios import density_ratio, log_prob
 from scg.replay import Replay
 
 DISCOUNT = 0.9
@@ -292,6 +296,63 @@ def test_a_sample_with_two_ways_below_it_adds_up_both():
 
         for n in "abcd":
             assert np.allclose(got[n], d(n, k), rtol=0, atol=1e-13), (n, k)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(25))
+def test_all_the_way_and_trusting_samples_what_is_left_is_the_cost(seed, dtype):
+    model = AsGraph(values=True, dtype=dtype)
+    write(seed, model)
+    names = {
+        d.name: ("v loop" if d.inside else f"v {d.name}")
+        for d in model.drawn
+        if model.graph.downstream_costs(d.name)
+    }
+    estimators = {
+        n: scg.ScoreFunction(critic=scg.GAE(v, lam=1.0)) for n, v in names.items()
+    }
+    program = Program(model.graph.store, estimators)
+    params = {
+        k: np.asarray(v, dtype)
+        for k, v in model.graph.init(np.random.default_rng(seed)).items()
+    }
+    inputs = {"x": np.random.default_rng(seed).normal(size=6).astype(dtype)}
+    trace = run(program, params, inputs, rng=np.random.default_rng(seed))
+    for i, credit in assign(program, trace, {}).items():
+        v = trace[names[program.nodes[i].name]]
+        assert credit.advantage.dtype == credit.target.target.dtype == dtype
+        tolerance = 1e-4 if dtype == np.float32 else 1e-11
+        assert np.allclose(credit.advantage, credit.cost - v, rtol=0, atol=tolerance)
+    assert names
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_clipped_update_that_acts_ahead_is_corrected_by_vtrace(ahead, monkeypatch):
+    graph, estimators = chain(
+        4, lambda v: scg.ScoreFunction(critic=scg.VTrace(v)), loop=True
+    )
+    seen = []
+
+    def ratio(trace, node):
+        seen.append(density_ratio(trace, node))
+        return seen[-1]
+
+    monkeypatch.setattr(lookahead, "density_ratio", ratio)
+    method = scg.Clipped(
+        scg.compile(graph, estimators),
+        scg.sgd(0.5),
+        epochs=1,
+        batch_size=8,
+        ahead=ahead,
+        data=lambda rng, step: {"x": rng.normal(size=8)},
+    )
+    params = {"theta": np.array(0.4), "w": np.array(0.7)}
+    rng = np.random.default_rng(0)
+    scg.fit(method, params, rng=rng, num_steps=3, progress=False)
+    off = [np.abs(r - 1).max() for r in seen]
+    assert len(seen) == 3
+    assert off[0] < 1e-12
+    assert (max(off) > 1e-3) == ahead
 
 
 def true_values(length, theta, end):
