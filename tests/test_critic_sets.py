@@ -246,6 +246,62 @@ def test_a_critic_set_leaves_the_gradient_unchanged_and_no_other_does(seed):
     assert min(counts.values()) > 2, counts
 
 
+def every_run_of_a_loop(until, length=4):
+    """Write a loop of coins, run every outcome; return graph, trace, probabilities."""
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+
+    def step(carry):
+        h, g = carry
+        graph.rename("h", h)
+        graph.rename("g", g)
+        a = graph.sample("a", scg.Bernoulli(logits=theta * h + 0.2 * g))
+        b = graph.sample("b", scg.Bernoulli(logits=0.7 * h - a))
+        graph.cost("c", (h - 0.6 * a) ** 2 * (1 + b) + 0.3 * g * a)
+        graph.rename("over", h * a * b > 0.5)
+        return np.abs(a - b), np.abs(g - b)
+
+    graph.scan(step, (graph.input("x"), graph.input("y")), length=length, until=until)
+    table = np.array(list(itertools.product([0.0, 1.0], repeat=2 * length))).T
+    rows = table.shape[1]
+    trace = scg.forward(
+        graph,
+        {"theta": 0.3},
+        {"x": np.ones(rows), "y": np.zeros(rows)},
+        given={"a": table[:length], "b": table[length:]},
+        rng=np.random.default_rng(0),
+    )
+    log_p = sum(trace.distribution(n).log_prob(trace[n]) for n in "ab")
+    p = np.exp(log_p.sum(axis=0)) / 2 ** (2 * (len(log_p) - length))
+    return graph, trace, p
+
+
+@pytest.mark.parametrize("until", [None, "over"])
+def test_in_a_loop_too_a_critic_set_leaves_the_gradient_unchanged(until):
+    graph, trace, p = every_run_of_a_loop(until)
+    alive = trace.alive.get("scan", np.ones(trace["c"].shape, bool))
+    assert (until is None) == alive.all()
+    score = trace.distribution("a").score(trace["a"])["logits"] * (1 + trace["g"])
+    q = np.cumsum((trace["c"] * alive)[::-1], axis=0)[::-1]
+
+    def change(known):
+        total = 0.0
+        for t, still in enumerate(alive):
+            cells = np.stack([trace[n][t].round(9) for n in known])
+            _, cell = np.unique(cells, axis=1, return_inverse=True)
+            cell = cell.reshape(-1)
+            mass = np.maximum(np.bincount(cell, p * still), 1e-300)
+            mean = np.bincount(cell, p * still * q[t]) / mass
+            total += (p * still) @ (score[t] * (mean[cell] - q[t]))
+        return abs(total)
+
+    for known in [("a", "h", "g"), ("a", "h"), ("a",), ("a", "g"), ("b", "h", "g")]:
+        legal = graph.is_critic_set("a", [*known, "x", "y"])
+        assert legal == (set(known) == {"a", "h", "g"})
+        found = change(known)
+        assert found < 1e-12 if legal else found > 1e-5, (known, found)
+
+
 def test_the_open_path_is_named_with_its_arrows():
     graph = scg.Graph()
     theta = graph.param("theta", 0.0)

@@ -569,7 +569,7 @@ def test_options_out_of_range_are_refused(make):
 
 
 def test_a_chain_of_thousands_needs_no_recursion():
-    length = 1500
+    length = 1200
     graph, estimators = chain(
         length, lambda v: scg.ScoreFunction(critic=scg.GAE(v, lam=0.9)), loop=False
     )

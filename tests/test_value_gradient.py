@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tiny_environment import tiny_environment
 
 import scg
 from scg.reverse import Reverse
@@ -143,6 +144,38 @@ def test_in_a_loop_it_is_pathwise_too(until):
         assert np.allclose(
             gradients[0][name], gradients[1][name], rtol=0, atol=1e-12
         ), name
+
+
+def test_it_learns_to_act_in_an_environment():
+    graph = scg.Graph()
+    w = graph.param("w", np.array([0.3, -0.2]))
+    world = tiny_environment()
+    q = graph.param("q", np.array([0.2, 0.5]))
+
+    def step(seen):
+        graph.rename("seen", seen)
+        a = graph.sample("a", scg.Normal(mean=w[0] * seen + w[1], scale=1.0))
+        graph.value("value", q[0] * a * seen + q[1] * a**2)
+        seen, reward, _ = world((a > 0).astype(np.int64))
+        graph.cost("loss", -reward)
+        return seen
+
+    graph.scan(step, world.reset(), length=6)
+    estimators = {"a": scg.ScoreFunction()}
+    with pytest.raises(scg.UnreachableParamError):
+        graph.check(estimators)
+    params = graph.init(np.random.default_rng(0))
+    estimate = scg.estimate_gradient(
+        graph,
+        params,
+        estimators={"a": scg.ValueGradient("value")},
+        rng=np.random.default_rng(0),
+    )
+    trace = estimate.trace
+    seen = trace["seen"]
+    slope = 0.2 * seen + 2 * 0.5 * trace["a"]
+    expected = [(slope * seen).sum() / trace.rows, slope.sum() / trace.rows]
+    assert np.allclose(estimate.gradient["w"], expected, rtol=0, atol=1e-12)
 
 
 def test_a_recurrent_policy_gets_it_through_time():
