@@ -6,8 +6,9 @@ score from the costs it stands for; else it stays wrong however well it is fitte
 
 from __future__ import annotations
 
+from typing import Any
+
 from scg.critic_sets import lookahead_path, slope_path
-from scg.critics import AbstractCritic
 from scg.errors import CriticError, EstimatorError, NotDifferentiableError
 from scg.followers import followers_of
 from scg.node import Node
@@ -21,7 +22,7 @@ def check_lookaheads(routes: Routes) -> None:
     critics = {
         i: choice.critic
         for i, choice in routes.choices.items()
-        if i in routes.live and isinstance(choice.critic, AbstractCritic)
+        if i in routes.live and choice.critic is not None
     }
     for i, critic in critics.items():
         _check_place(routes, routes.nodes[i], critic)
@@ -38,7 +39,7 @@ def check_lookaheads(routes: Routes) -> None:
             _check_reads(routes, site, critics[u], routes.nodes[u])
 
 
-def _check_place(routes: Routes, site: Node, critic: AbstractCritic) -> None:
+def _check_place(routes: Routes, site: Node, critic: Any) -> None:
     """Refuse a value node outside of the loop that a sample is in."""
     value = routes.influence.node(critic.value)
     if value.loop is not site.loop:
@@ -51,9 +52,7 @@ def _check_place(routes: Routes, site: Node, critic: AbstractCritic) -> None:
         raise EstimatorError(msg)
 
 
-def _check_reads(
-    routes: Routes, site: Node, critic: AbstractCritic, follower: Node
-) -> None:
+def _check_reads(routes: Routes, site: Node, critic: Any, follower: Node) -> None:
     """Refuse a follower's value node that does not separate its costs from a sample."""
     influence = routes.influence
     value = influence.node(critic.value)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scg.baselines import BaselineInputs, LearnedBaseline, NoBaseline
-from scg.critics import AbstractCritic
+from scg.critics import critic_of
 from scg.ends import continues
 from scg.errors import EstimatorError
 from scg.lookahead import Lookaheads
@@ -100,12 +100,12 @@ def _credit(ahead: Lookaheads, node: Node, q: Any, state: Mapping[str, Any]) -> 
     if node.loop is not None:
         q = _inside(program, trace, node, node.loop, discount, keep)
     baseline = getattr(estimator, "baseline", None)
-    critic = getattr(estimator, "critic", None)
+    critic = critic_of(estimator)
     after: dict[str, Any] = {}
     target = None
-    if estimator.differentiates:
-        advantage, target = q, _target(program, trace, node, estimator, q)
-    elif isinstance(critic, AbstractCritic):
+    if estimator.differentiates and not critic.weight:
+        advantage = q  # its value node is not fitted
+    elif critic is not None:
         advantage, goal = ahead.of(node, critic)
         target = _target(program, trace, node, critic, goal)
     elif baseline is not None and not isinstance(baseline, NoBaseline):

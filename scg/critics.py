@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 from scg.errors import EstimatorError
 
-__all__ = ["GAE", "AbstractCritic", "KStep", "Lookahead", "VTrace"]
+__all__ = ["GAE", "AbstractCritic", "KStep", "Lookahead", "VTrace", "critic_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,21 @@ class AbstractCritic(ABC):
     def reads(self) -> tuple[str, ...]:
         """The value node."""
         return (self.value,)
+
+
+def critic_of(estimator: Any) -> Any:
+    """Return what stands for a sample's costs: a critic, or an estimator that is one.
+
+    Examples
+    --------
+    >>> import scg
+    >>> critic_of(scg.ScoreFunction()), critic_of(scg.ValueGradient("q")).value
+    (None, 'q')
+    """
+    critic = getattr(estimator, "critic", None)
+    if isinstance(critic, AbstractCritic):
+        return critic
+    return estimator if estimator.differentiates else None
 
 
 @dataclass(frozen=True, slots=True)

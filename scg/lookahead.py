@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scg.bootstrap import values_ahead
-from scg.critics import AbstractCritic, Lookahead
+from scg.critics import Lookahead, critic_of
 from scg.ends import continues
 from scg.errors import EstimatorError
 from scg.node import Node
@@ -56,7 +56,7 @@ class Lookaheads:
         default_factory=dict
     )
 
-    def of(self, node: Node, critic: AbstractCritic) -> tuple[Any, Any]:
+    def of(self, node: Node, critic: Any) -> tuple[Any, Any]:
         """Return the advantage of a sample and what its value node is fitted to."""
         look = replace(critic.lookahead, steps=None)
         depth = critic.lookahead.steps
@@ -65,8 +65,8 @@ class Lookaheads:
 
     def value(self, node: Node) -> Any:
         """Return the value node of a sample, on the sample's plates."""
-        critic: Any = self.program.estimators[node.index]
-        return self._onto(self.program.node(critic.critic.value), node)
+        critic = critic_of(self.program.estimators[node.index])
+        return self._onto(self.program.node(critic.value), node)
 
     def corrections(self, look: Lookahead, depth: int | None) -> Mapping[int, Any]:
         """Return D of each sample, `depth` followers ahead."""
@@ -170,8 +170,8 @@ class Lookaheads:
     def _inside(self, node: Node) -> Step:
         program, trace = self.program, self.trace
         estimator: Any = program.estimators[node.index]
-        discount, boundary = estimator.discount, estimator.boundary
-        keep = continues(program, trace, node, boundary)
+        discount = estimator.discount
+        keep = continues(program, trace, node, estimator.boundary)
         after = program.followers[node.index]
         found = program.influence.descendants(node.index)
         costs = [c for c in program.inner_costs if c.index in found]
@@ -182,13 +182,26 @@ class Lookaheads:
         if after.costs or after.samples:
             ahead = self._into_the_open(node, v, keep)
         else:
-            value = program.node(estimator.critic.value)
-            ahead = values_ahead(program, trace, node, value, keep, boundary)
+            ahead = self._later(node, v, keep)
         alike = [program.nodes[i] for i in program.scored]
         alike = [n for n in alike if n.loop is node.loop]
         factor = discount if keep is None else discount * keep
         delta = cost + discount * ahead - v
         return Step(delta, factor, ratio=self._ratio(node, alike))
+
+    def _later(self, node: Node, v: Any, keep: Any) -> Any:
+        """Return the values of the next step, 0 where nothing follows.
+
+        A value node that reads the sample has none of what was cut off.
+        """
+        estimator: Any = self.program.estimators[node.index]
+        if estimator.differentiates:
+            ahead = np.concatenate([v[1:], np.zeros_like(v[:1])])
+            return ahead if keep is None else ahead * keep
+        value = self.program.node(estimator.critic.value)
+        return values_ahead(
+            self.program, self.trace, node, value, keep, estimator.boundary
+        )
 
     def _into_the_open(self, node: Node, v: Any, keep: Any) -> Any:
         """Return the values ahead where costs follow after the loop."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scg.critics import AbstractCritic
+from scg.critics import critic_of
 from scg.followers import Followers
 from scg.influence import Influence
 from scg.roles import Cost
@@ -52,10 +52,12 @@ def needed(
     for i in chosen:
         estimator = estimators[i]
         ends |= {i, *(influence.node(name).index for name in estimator.reads)}
-        critic = getattr(estimator, "critic", None)
-        if isinstance(critic, AbstractCritic):
+        critic = critic_of(estimator)
+        if critic is estimator and not critic.weight:
+            continue  # its value node is not fitted
+        if critic is not None:
             looked[i] = max(looked.get(i, 0), critic.lookahead.steps or math.inf)
-        elif not estimator.differentiates or estimator.weight:
+        else:
             below = influence.descendants(i)
             ends |= {n.index for n in nodes if isinstance(n.role, Cost)} & below
     for i in sorted(followers):  # each comes before its followers
@@ -64,7 +66,7 @@ def needed(
         after = followers[i]
         ends |= {i, *after.costs}
         for u in after.samples:
-            ends.add(influence.node(estimators[u].critic.value).index)
+            ends.add(influence.node(critic_of(estimators[u]).value).index)
             if looked[i] > 1:
                 looked[u] = max(looked.get(u, 0), looked[i] - 1)
     return _closed(influence, ends, looked)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from scg.check import prove
-from scg.critics import AbstractCritic
+from scg.critics import critic_of
 from scg.downstream import Downstream, Increment
 from scg.errors import EstimatorError, unknown_name
 from scg.estimators import AbstractEstimator, Enumeration, ScoreFunction
@@ -196,11 +196,7 @@ class Program:
     @cached_property
     def followers(self) -> dict[int, Followers]:
         """What follows each scored sample that has a critic."""
-        critics = [
-            i
-            for i in self.scored
-            if isinstance(getattr(self.estimators[i], "critic", None), AbstractCritic)
-        ]
+        critics = [i for i in self.scored if critic_of(self.estimators[i]) is not None]
         return followers_of(self.influence, critics, self.downstream)
 
     @cached_property

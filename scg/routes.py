@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from scg.critics import critic_of
 from scg.downstream import Downstream
 from scg.errors import EstimatorError, unknown_name
 from scg.flow import Flow
@@ -109,7 +110,7 @@ def _choice(name: str, estimator: Any) -> Choice:
             bool(estimator.looks_down),
             bool(estimator.learns),
             estimator.families,
-            getattr(estimator, "critic", None),
+            critic_of(estimator),
             estimator.differentiates,
             getattr(estimator, "partial", False),
             getattr(estimator, "fits", ()),

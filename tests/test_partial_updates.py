@@ -118,6 +118,22 @@ def test_a_value_gradient_runs_the_costs_only_to_fit(weight):
     assert part.gradient["k"] == pytest.approx(whole.gradient["k"], abs=1e-14)
 
 
+def test_a_value_gradient_looks_no_further_than_its_steps():
+    calls = Calls()
+    graph = scg.Graph()
+    w = graph.param("w", 0.3)
+    h = graph.input("x")
+    for t in range(4):
+        h = graph.sample(f"z{t}", scg.Normal(mean=w * h, scale=1.0))
+        graph.value(f"q{t}", graph.param(f"k{t}", 0.5) * h)
+        graph.cost(f"c{t}", calls.box(f"c{t}", np.sign)(h))
+    estimators = {f"z{t}": scg.ValueGradient(f"q{t}", steps=2) for t in range(4)}
+    whole, part, ran = both(graph, estimators, ["z0"], calls)
+    assert ran == {"c0", "c1"}
+    assert part.gradient["k0"] == pytest.approx(whole.gradient["k0"], abs=1e-14)
+    assert part.gradient["k1"] == 0
+
+
 def test_a_loop_behind_the_frontier_does_not_run():
     calls = Calls()
     graph = scg.Graph()

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from episodes import Episodes
 from tiny_environment import tiny_environment
 
 import scg
+from scg import parts
+from scg.credit import assign
+from scg.program import Program
 from scg.reverse import Reverse
 
 PARAMS = {"w": np.array([0.4, -0.3]), "s": np.array(0.2)}
@@ -176,6 +180,70 @@ def test_it_learns_to_act_in_an_environment():
     slope = 0.2 * seen + 2 * 0.5 * trace["a"]
     expected = [(slope * seen).sum() / trace.rows, slope.sum() / trace.rows]
     assert np.allclose(estimate.gradient["w"], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("steps", "lam"), [(1, 1.0), (3, 1.0), (None, 0.6)])
+def test_its_target_looks_ahead_to_the_value_of_the_next_draw(steps, lam):
+    graph = scg.Graph()
+    w = graph.param("w", 0.3)
+    world = scg.Environment(Episodes(truncate=True), seed=3)
+    k = graph.param("k", 0.7)
+
+    def step(count):
+        a = graph.sample("a", scg.Normal(mean=w * count, scale=1.0))
+        graph.value("q", k * a * (1 + count))
+        count, reward, _ = world((a > 0).astype(np.int64))
+        graph.cost("loss", -reward)
+        return count
+
+    graph.scan(step, world.reset(), length=20)
+    estimator = scg.ValueGradient("q", steps=steps, lam=lam, discount=0.9)
+    program = Program(graph.store, {"a": estimator})
+    params = {"w": np.array(0.3), "k": np.array(0.7)}
+    trace = parts.run(program, params, None, rng=np.random.default_rng(0))
+    (credit,) = assign(program, trace, {}).values()
+    (ends,) = trace.ends.values()
+    over, c, q = ends.terminated | ends.truncated, trace["loss"], trace["q"]
+    assert over.any()
+    expected = np.zeros_like(c)
+    for r in range(3):
+        for t in range(20):
+            factor, ahead = 1.0, 0
+            for s in range(t, 20):
+                follows = s < 19 and not over[s, r]
+                after = q[s + 1, r] if follows else 0.0
+                expected[t, r] += factor * (c[s, r] + 0.9 * after - q[s, r])
+                factor, ahead = factor * 0.9 * lam, ahead + 1
+                if not follows or ahead == steps:
+                    break
+    assert np.allclose(credit.target.target, expected + q, rtol=0, atol=1e-12)
+
+
+def test_a_chain_of_them_is_fitted_one_step_ahead():
+    graph = scg.Graph()
+    w = graph.param("w", 0.3)
+    a = graph.sample("a", scg.Normal(mean=w, scale=1.0))
+    graph.cost("first", a**2)
+    graph.value("qa", graph.param("ka", 0.2) * a)
+    b = graph.sample("b", scg.Normal(mean=w * a, scale=1.0))
+    graph.cost("second", a * b)
+    graph.value("qb", graph.param("kb", 0.4) * b * a)
+    estimators = {n: scg.ValueGradient(f"q{n}", steps=1) for n in "ab"}
+    program = Program(graph.store, estimators)
+    params = graph.init(np.random.default_rng(0))
+    trace = parts.run(program, params, None, rng=np.random.default_rng(0), rows=5)
+    targets = {
+        graph.nodes[i].name: c.target for i, c in assign(program, trace, {}).items()
+    }
+    goal = trace["first"] + trace["qb"]
+    assert np.allclose(targets["a"].target, goal, rtol=0, atol=1e-13)
+    assert np.allclose(targets["b"].target, trace["second"], rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("option", [{"lam": 2.0}, {"steps": 0}, {"discount": -0.1}])
+def test_options_out_of_range_are_refused(option):
+    with pytest.raises(scg.EstimatorError, match="ValueGradient: expected lam"):
+        scg.ValueGradient("q", **option)
 
 
 def test_a_recurrent_policy_gets_it_through_time():

@@ -38,11 +38,6 @@ def kind_of(node: Node) -> Kind:
     return _KINDS.get(node.kind, "deterministic")
 
 
-def _is_critic(choice: Choice, name: str) -> bool:
-    """Tell whether a value node takes the place of costs, or is subtracted alone."""
-    return choice.critic is not None or name == choice.differentiates
-
-
 class Labels:
     """Titles, notes and formulas of the blocks of one graph."""
 
@@ -53,7 +48,7 @@ class Labels:
         self.readers: dict[str, list[str]] = {}
         for index, choice in choices.items():
             for name in choice.reads:
-                word = "critic" if _is_critic(choice, name) else "baseline"
+                word = "critic" if choice.critic is not None else "baseline"
                 found = self.readers.setdefault(name, [])
                 found.append(f"{word} of {self.nodes[index].name}")
 

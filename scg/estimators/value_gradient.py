@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from scg.critics import Lookahead
+from scg.errors import EstimatorError
 from scg.estimators.base import AbstractEstimator, Drawn, Site
 
 __all__ = ["ValueGradient"]
@@ -22,23 +24,39 @@ class ValueGradient(AbstractEstimator):
               \text{regression loss } \tfrac{w}{2} (V - \hat Q)^2
 
     The value node, a differentiable function of the draw, stands for the costs that the
-    draw influences; it is fitted to their sum. What lies below need not be
-    differentiable: no gradient comes up from there. Where params lead to costs by other
-    ways too, gradient goes along these as ever. *Biased* while the derivative of V is
-    not that of the expected ``Q̂``.
+    draw influences; it is fitted to their sum or, with `steps` or `lam`, to a target
+    that looks ahead to the value nodes of the samples that follow, as for `KStep`: with
+    ``steps=1`` to the costs of a step and the next step's value. After a loop's last
+    step, and where an episode was terminated or truncated, nothing follows. What lies
+    below need not be differentiable: no gradient comes up from there. Where params lead
+    to costs by other ways too, gradient goes along these as ever. *Biased* while the
+    derivative of V is not that of the expected ``Q̂``.
 
     Parameters
     ----------
     value : str
         The name given to `Graph.value`; in a loop, of the same step. It reads the draw
         and, to be right, what `Graph.is_critic_set` asks for, which is checked.
+    steps : int, optional
+        After how many samples that follow the value node stands for all the rest.
+    lam : float
+        ``λ``, in [0, 1]; 1 trusts sampled costs.
+    discount : float
+        Inside a loop, a cost k steps later counts ``discount**k`` for V.
+    boundary : str or None
+        As for `ScoreFunction`.
     weight : float
-        ``w``.
+        ``w``; with 0, V is not fitted.
     shared : bool
         Whether the regression also trains what the policy uses.
     partial : bool
         Whether V may read too little to be right. Environments count as showing all of
         their state.
+
+    Raises
+    ------
+    EstimatorError
+        When an option is out of range.
 
     References
     ----------
@@ -65,6 +83,10 @@ class ValueGradient(AbstractEstimator):
     """
 
     value: str
+    steps: int | None = None
+    lam: float = 1.0
+    discount: float = 1.0
+    boundary: str | None = "episode"
     weight: float = 1.0
     shared: bool = False
     partial: bool = False
@@ -73,6 +95,20 @@ class ValueGradient(AbstractEstimator):
     unbiased: ClassVar[bool] = False
     biases: ClassVar[tuple[str, ...]] = ("derivative of a value node",)
     summary: ClassVar[str] = "derivative of a value node by the draw"
+
+    def __post_init__(self) -> None:
+        fits = 0 <= self.lam <= 1 and 0 <= self.discount <= 1
+        if not fits or (self.steps is not None and self.steps < 1):
+            msg = (
+                "ValueGradient: expected lam and discount in [0, 1] and steps >= 1 or "
+                f"None, got {self.lam!r}, {self.discount!r} and {self.steps!r}."
+            )
+            raise EstimatorError(msg)
+
+    @property
+    def lookahead(self) -> Lookahead:
+        """How far its value node's target looks ahead."""
+        return Lookahead(self.lam, self.steps, partial=self.partial)
 
     @property
     def reads(self) -> tuple[str, ...]:
