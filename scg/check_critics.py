@@ -26,11 +26,11 @@ def check_lookaheads(routes: Routes) -> None:
     }
     for i, critic in critics.items():
         _check_place(routes, routes.nodes[i], critic)
-    if all(critic.lookahead.partial for critic in critics.values()):
+    if not any(critic.lookahead.is_checked for critic in critics.values()):
         return
     followers = followers_of(routes.influence, critics)
     for i, critic in critics.items():
-        if critic.lookahead.partial:
+        if not critic.lookahead.is_checked:
             continue
         site = routes.nodes[i]
         if site.loop is not None:

@@ -190,7 +190,7 @@ class _Question:
             place = self.graph.at[self.site.index, t]
             sources = [place, *self.graph.parents[place]]
             goals = self._costs(place, costs, t + start)
-            known = self._known(given, t)
+            known = self._known(given, t) | self._stopped(t + start)
             if path := self.graph.open_path(sources, goals, known):
                 if path[0] != place:
                     path = [place, *path]
@@ -209,16 +209,22 @@ class _Question:
         return True
 
     def _costs(self, place: int, costs: set[int] | None, start: int) -> list[int]:
-        """Return the costs that a place leads to, in its loop from a step on."""
-        found = []
-        for below in self.graph.below(place):
-            index, step = self.graph.where[below]
-            node = self.nodes[index]
-            late = node.loop is not self.site.loop or node.loop is None or step >= start
-            wanted = costs is None or index in costs
-            if isinstance(node.role, Cost) and late and wanted:
-                found.append(below)
-        return found
+        """Return the places of some costs, in the sample's loop from a step on.
+
+        By default those that a place leads to.
+        """
+        if costs is None:
+            below = [self.graph.where[i] for i in self.graph.below(place)]
+            found = [c for c in below if isinstance(self.nodes[c[0]].role, Cost)]
+        else:
+            every = [(i, range(self.graph.count(self.nodes[i]))) for i in costs]
+            found = [(i, step) for i, steps in every for step in steps]
+        loop = self.site.loop
+        return [
+            self.graph.at[i, step]
+            for i, step in found
+            if loop is None or self.nodes[i].loop is not loop or step >= start
+        ]
 
     def _known(self, given: Iterable[tuple[int, int]], t: int) -> set[int]:
         """Return the places of what is given for a sample of step t."""

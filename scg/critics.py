@@ -41,6 +41,12 @@ class Lookahead:
     c: float | None = None
     partial: bool = False
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether value nodes count, other than subtracted, and must read enough."""
+        sampled = self.lam == 1 and self.steps is None and self.rho is None
+        return not (self.partial or sampled)
+
 
 class AbstractCritic(ABC):
     """What replaces ``Q̂ − b`` of a sample.

@@ -33,15 +33,14 @@ __all__ = ["Lookaheads", "Step"]
 
 
 class Step(NamedTuple):
-    """What is seen from a sample: `cost` and `value` ahead, and what counts on.
+    """What is seen from a sample: δ, the density ratio of the samples up to there.
 
-    Inside a loop arrays have shape (time, rows). `factor` is what D of the next step
-    counts there; `tail` stands after the last.
+    Inside a loop arrays have shape (time, rows), and `factor` is what D of the next
+    step counts, but for λ and the ratio.
     """
 
     delta: Any
     factor: Any = 0.0
-    tail: tuple[int, ...] = ()
     ratio: Any = 1.0
 
 

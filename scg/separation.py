@@ -103,6 +103,7 @@ class Unrolled:
             self._connect(edge)
         self.copies = bytearray(map(self._is_copy, range(len(self.where))))
         self.random = bytearray(map(self._is_random, range(len(self.where))))
+        self._fix()
 
     def count(self, node: Node) -> int:
         """Return at how many steps a node is."""
@@ -179,38 +180,48 @@ class Unrolled:
         return same and len(self.parents[place]) == 1
 
     def known(self, given: Iterable[int]) -> set[int]:
-        """Return the given places and all that is computed from them and params.
+        """Return what is known besides constants: what is given and follows from it.
 
-        A node that only hands another one's value on tells that value.
+        A node that is computed from known nodes alone is known, and one that only hands
+        another one's value on tells that value.
         """
-        missing = [len(set(p)) for p in self.parents]
-        found = set(given)
-        found.update(
-            place
-            for place, count in enumerate(missing)
-            if count == 0 and not self.random[place]
-        )
+        found = set(given) - self.fixed
+        missing: dict[int, int] = {}
         stack = list(found)
         while stack:
             place = stack.pop()
-            if self.copies[place] and self.parents[place][0] not in found:
-                found.add(self.parents[place][0])
-                stack.append(self.parents[place][0])
+            new = []
+            if self.copies[place]:
+                new.append(self.parents[place][0])
             for child in set(self.children[place]):
-                missing[child] -= 1
-                computed = missing[child] == 0 and not self.random[child]
-                if computed and child not in found:
-                    found.add(child)
-                    stack.append(child)
+                missing[child] = missing.get(child, self.missing[child]) - 1
+                if missing[child] == 0 and not self.random[child]:
+                    new.append(child)
+            new = [i for i in new if i not in found and i not in self.fixed]
+            found.update(new)
+            stack += new
         return found
+
+    def _fix(self) -> None:
+        """Find what is the same in every run, and count the parents that are not."""
+        self.missing = [len(set(p)) for p in self.parents]
+        self.fixed: set[int] = set()
+        stack = [
+            place
+            for place, count in enumerate(self.missing)
+            if count == 0 and not self.random[place]
+        ]
+        while stack:
+            place = stack.pop()
+            self.fixed.add(place)
+            for child in set(self.children[place]):
+                self.missing[child] -= 1
+                if self.missing[child] == 0 and not self.random[child]:
+                    stack.append(child)
 
     def below(self, place: int) -> set[int]:
         """Return the places that one leads to."""
         return self._walk([place], self.children) - {place}
-
-    def above(self, places: Collection[int]) -> set[int]:
-        """Return some places and those that lead to them."""
-        return self._walk(places, self.parents)
 
     def _walk(self, starts: Iterable[int], nearby: Sequence[list[int]]) -> set[int]:
         found = set(starts)
@@ -227,43 +238,44 @@ class Unrolled:
     ) -> list[int]:
         """Return the places along a shortest open path, or none.
 
-        Sources and targets that are known are left out. The path is one of those by
-        which a ball gets through (Shachter 1998): each place is entered from below or
-        from above.
+        Sources and targets that are known are left out. A ball is bounced through the
+        graph (Shachter 1998): where it comes down upon something known it goes back up
+        to the other parents, where it comes up against it, it stops.
         """
-        known = self.known(given)
+        known = self.known(given) | self.fixed
         goals = set(targets) - known
         if not goals:
             return []
-        above = self.above(known)
         front = [(place, True) for place in sources if place not in known]
         came: dict[tuple[int, bool], tuple[int, bool] | None] = dict.fromkeys(front)
         for state in front:  # grows as it is read
             if state[0] in goals:
                 return _way(came, state)
-            for following in self._onward(state, known, above):
+            for following in self._onward(*state, state[0] in known):
                 if following not in came:
                     came[following] = state
                     front.append(following)
         return []
 
-    def _onward(
-        self, state: tuple[int, bool], known: set[int], above: set[int]
-    ) -> Iterator[tuple[int, bool]]:
+    def _onward(self, place: int, up: bool, known: bool) -> Iterator[tuple[int, bool]]:
         """List where a path goes on; True is against the arrows."""
-        place, up = state
-        if place not in known:
+        if not known:
             yield from ((child, False) for child in self.children[place])
-            if up:
-                yield from ((parent, True) for parent in self.parents[place])
-        if not up and place in above:
+        if up != known:
             yield from ((parent, True) for parent in self.parents[place])
 
 
 def _way(
     came: dict[tuple[int, bool], tuple[int, bool] | None], end: tuple[int, bool]
 ) -> list[int]:
-    steps: list[tuple[int, bool] | None] = [end]
-    while steps[-1] is not None:
-        steps.append(came[steps[-1]])
-    return [state[0] for state in reversed(steps) if state is not None]
+    """Return the places on the way to a state, without its rounds to what is known."""
+    steps = [end]
+    while (before := came[steps[-1]]) is not None:
+        steps.append(before)
+    places = [place for place, _ in reversed(steps)]
+    found: list[int] = []
+    k = 0
+    while k < len(places):
+        k = len(places) - places[::-1].index(places[k])
+        found.append(places[k - 1])
+    return found

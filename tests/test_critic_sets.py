@@ -319,6 +319,32 @@ def test_the_open_path_is_named_with_its_arrows():
     assert graph.open_path("a", "h") == ""
 
 
+def test_a_path_through_a_common_effect_names_no_node_twice():
+    graph = scg.Graph()
+    a = graph.sample("a", scg.Normal(mean=graph.param("m", 0.0), scale=1.0))
+    e = graph.sample("e", scg.Normal(mean=np.zeros(()), scale=1.0))
+    both = graph.rename("both", a + e)
+    graph.sample("d", scg.Normal(mean=both, scale=1.0))
+    b = graph.sample("b", scg.Normal(mean=a, scale=1.0))
+    graph.rename("product", b * e)
+    graph.cost("loss", graph["product"])
+    assert graph.is_critic_set("a", ["b"])
+    found = graph.open_path("a", ["b", "d"])
+    assert found == "a → both ← e → product → loss"
+
+
+def test_what_params_alone_make_is_known_to_all():
+    graph = scg.Graph()
+    s, x = graph.param("s", 0.1), graph.input("x")
+    width = np.exp(s) + 0.1
+    a = graph.sample("a", scg.Normal(mean=x, scale=width))
+    graph.rename("wide", a * width)
+    graph.cost("loss", graph["wide"] * width)
+    assert graph.is_critic_set("a", ["a"])
+    assert graph.is_critic_set("a", ["wide"])
+    assert graph.critic_set("a") == {"a"}
+
+
 def test_steps_are_named_where_they_differ():
     graph = scg.Graph()
     theta = graph.param("theta", 0.0)

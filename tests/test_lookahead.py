@@ -512,6 +512,72 @@ def test_in_a_loop_the_next_steps_value_must_read_enough():
         build(read=False).check(critic)
 
 
+def test_that_a_row_goes_on_is_known_to_the_next_steps_value():
+    def build(read):
+        graph = scg.Graph()
+        theta = graph.param("theta", 0.3)
+
+        def step(carry):
+            h, g = carry
+            graph.value("v", h + (g if read else 0.0))
+            a = graph.sample("a", scg.Bernoulli(logits=theta * h * g))
+            graph.cost("c", (h + g) * a)
+            graph.rename("over", h + g * a > 2.0)
+            return h + 1.0, g + 0.0
+
+        start = graph.input("x"), graph.input("y")
+        graph.scan(step, start, length=5, until="over")
+        return graph
+
+    critic = {"a": scg.ScoreFunction(critic=scg.KStep("v", 1))}
+    build(read=True).check(critic)
+    with pytest.raises(scg.CriticError, match="'v' of the next step"):
+        build(read=False).check(critic)
+
+
+def test_values_that_are_only_subtracted_may_read_anything():
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+    a = graph.sample("a", scg.Normal(mean=theta, scale=1.0))
+    graph.value("qa", a * graph.param("k", 1.0))
+    b = graph.sample("b", scg.Normal(mean=theta * a, scale=1.0))
+    graph.value("qb", b * 2.0)
+    graph.cost("loss", a * b)
+
+    def check(**options):
+        blind = scg.ValueGradient("qb", partial=True)
+        graph.check({"a": scg.ValueGradient("qa", **options), "b": blind})
+
+    check()
+    check(steps=1, partial=True)
+    for options in ({"steps": 1}, {"lam": 0.5}):
+        with pytest.raises(scg.CriticError, match="expected the value node 'qb'"):
+            check(**options)
+
+
+def test_samples_of_the_same_loop_do_not_come_after_it():
+    graph = scg.Graph()
+    theta = graph.param("theta", 0.3)
+
+    def step(h):
+        graph.value("v", 1.0 * h)
+        a = graph.sample("a", scg.Bernoulli(logits=theta + h))
+        graph.value("u", h + a)
+        b = graph.sample("b", scg.Bernoulli(logits=theta - a))
+        return 0.5 * h + b
+
+    last, _ = graph.scan(step, graph.input("x"), length=3)
+    graph.cost("end", last**2)
+    estimators = {
+        n: scg.ScoreFunction(critic=scg.GAE(v, lam=0.5))
+        for n, v in zip("ab", "vu", strict=True)
+    }
+    program = Program(graph.store, estimators)
+    found = [program.followers[graph[n].index] for n in "ab"]
+    assert [f.samples for f in found] == [(), ()]
+    assert [f.costs for f in found] == [(graph["end"].index,)] * 2
+
+
 def test_from_before_a_loop_the_value_of_its_first_step_must_read_enough():
     graph = scg.Graph()
     theta = graph.param("theta", 0.3)
