@@ -129,13 +129,14 @@ def test_the_proof_refuses(name):
 def test_the_proof_refuses_credit_that_drops_a_cost(name, monkeypatch):
     whole = credit._credit
 
-    def without_one(program, trace, node, q, state):
+    def without_one(ahead, node, q, state):
+        program, trace = ahead.program, ahead.trace
         found = program.influence.descendants(node.index)
         first = min(c.index for c in program.costs if c.index in found)
         value = trace.values[first]
         trace.values[first] = 0 * value
         q = credit.outer_sums(program, trace).get(node.index)
-        found = whole(program, trace, node, q, state)
+        found = whole(ahead, node, q, state)
         trace.values[first] = value
         return found
 
