@@ -24,7 +24,7 @@ from scg.trace import Trace
 __all__ = ["values_ahead"]
 
 
-def values_ahead(  # noqa: PLR0913 - what is ahead depends on
+def values_ahead(
     program: Program,
     trace: Trace,
     node: Node,
