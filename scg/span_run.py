@@ -168,9 +168,8 @@ class _Core:
         self.until = whole.loop.until if whole.alive else None
         self.now = list(whole.values)
         self.core = whole.phases.core
-        self.record: dict[int, Any] = {}
-        self.todo = [(node.index, self._ready(node)) for node in self.core]
-        self.rows = self._slots()
+        self.record = self._slots()
+        self.todo = self._bound()
         self.tracks = self._tracks()
         self.t = 0
 
@@ -191,12 +190,7 @@ class _Core:
                 old = stale.pop()
                 whole.buffers.give(old)
             stale = carries
-            try:
-                for i, compute in self.todo:
-                    now[i] = compute()
-            except Exception as error:
-                note_node(error, next(n for n in self.core if n.index == i))
-                raise
+            self._compute(now)
             carries = [now[i] for i in followed]
             self._note(t, carries)
             if self.until is not None and self._all_stopped(t):
@@ -205,6 +199,23 @@ class _Core:
         # What computes the nodes knows this object, which would wait for the collector.
         self.todo.clear()
         return carries
+
+    def _compute(self, now: list[Any]) -> None:
+        """Compute one step; let large values go after their last use."""
+        i, buffers = -1, self.whole.buffers
+        try:
+            for i, compute, record, gone in self.todo:
+                now[i] = value = compute()
+                if isinstance(record, list):
+                    record.append(value)
+                elif record is not None:  # at once, while the cache holds it
+                    record[self.t] = value
+                for j in gone:
+                    old, now[j] = now[j], None
+                    buffers.give(old)
+        except Exception as error:
+            note_node(error, next(n for n in self.core if n.index == i))
+            raise
 
     def _is_needed(self) -> bool:
         return bool(self.core or self.heads or self.until is not None)
@@ -218,6 +229,19 @@ class _Core:
             return False
         self.whole.end(t + 1)
         return True
+
+    def _bound(self) -> list[tuple[int, Callable[[], Any], Any, Sequence[int]]]:
+        """Return, for each node, what computes it, where it goes, and what goes then.
+
+        That is its number, the call, the array or list that it is recorded in, if it
+        is, and the values that nobody reads afterwards.
+        """
+        gone = self._dying()
+        return [
+            (i, self._ready(node), self.record.get(i), gone.get(i, ()))
+            for node in self.core
+            for i in (node.index,)
+        ]
 
     def _ready(self, node: Node) -> Callable[[], Any]:
         """Bind what computes a node at the step at hand."""
@@ -245,6 +269,23 @@ class _Core:
             self.whole.buffers.give(old)
         return step(self.now, self.whole.count, self.whole)
 
+    def _dying(self) -> dict[int, list[int]]:
+        """Return, for each node, the large values that it is the last to read.
+
+        Their arrays are the next ones to be written into, while the cache holds them.
+        """
+        last = {p.index: node.index for node in self.core for p in node.inputs}
+        kept = {node.index for node in self.following}
+        if self.until is not None:
+            kept.add(self.until.index)
+        found: dict[int, list[int]] = {}
+        for node in self.core:
+            i, size = node.index, self.whole.count * _bytes_a_row(node)
+            may_go = size >= SMALL and i in self.whole.plan.compute and i not in kept
+            if may_go and i in last:
+                found.setdefault(last[i], []).append(i)
+        return found
+
     def _seen_ahead(self) -> list[tuple[int, Any]]:
         """Return the values with a time axis that the core reads."""
         read = {p.index for node in self.core for p in node.inputs}
@@ -263,10 +304,10 @@ class _Core:
         after = self.whole.phases.after
         return self.whole.kept.union(p.index for node in after for p in node.inputs)
 
-    def _slots(self) -> list[tuple[int, Any]]:
+    def _slots(self) -> dict[int, Any]:
         """Make the arrays that what is recorded of the core goes into."""
         whole, followed = self.whole, {n.index for n in self.following}
-        seen, found = self._seen(), []
+        seen, found = self._seen(), dict[int, Any]()
         for node in self.core:
             if node.index not in seen:
                 continue
@@ -274,10 +315,9 @@ class _Core:
                 continue
             if _is_dense(node):
                 shape = (len(whole.span), whole.count, *node.event_shape)
-                self.record[node.index] = whole.buffers.take(shape, node.dtype)
+                found[node.index] = whole.buffers.take(shape, node.dtype)
             else:
-                self.record[node.index] = []
-            found.append((node.index, self.record[node.index]))
+                found[node.index] = []
         return found
 
     def _tracks(self) -> list[tuple[int, Any]]:
@@ -297,12 +337,7 @@ class _Core:
         return found
 
     def _note(self, t: int, carries: Sequence[Any]) -> None:
-        now = self.now
-        for i, slots in self.rows:
-            if isinstance(slots, list):
-                slots.append(now[i])
-            else:
-                slots[t] = now[i]
+        """Record the carries after a step."""
         for k, track in self.tracks:
             if isinstance(track, list):
                 track.append(carries[k])

@@ -227,3 +227,19 @@ def test_a_loop_may_be_given_the_steps_up_to_where_it_stops(name, in_core):
     for short in (drawn[:2], drawn[:0], np.float64(1.0)):
         with pytest.raises(scg.InputError, match="expected values of node 'z'"):
             run(z=short)
+
+
+def test_rows_by_the_ten_thousand_stop_each_for_itself():
+    # So many that the boolean is large: what reads it last may not take its array.
+    graph = scg.Graph()
+
+    def step(left):
+        over = graph.rename("over", left < 1)
+        left = left - np.where(over, 0, 1)
+        graph.cost("steps", 1.0 + 0 * left)
+        return left
+
+    graph.scan(step, graph.input("left"), length=9, until="over")
+    left = np.arange(70_000) % 4.0
+    trace = scg.forward(graph, {}, {"left": left}, rng=np.random.default_rng(0))
+    assert np.array_equal(trace["steps"].sum(axis=0), left + 1)
