@@ -23,6 +23,7 @@ import numpy as np
 from autograd.extend import defvjp
 from autograd.numpy.numpy_vjps import unbroadcast_f
 
+from scg.arrays import largest, total
 from scg.protocol import Function
 
 __all__ = [
@@ -216,7 +217,7 @@ def softmax(x: Any, /, axis: int = -1) -> Any:
     x = as_float(x)
     out = x - finite_max(x, axis)
     np.exp(out, out=out)
-    return np.divide(out, np.add.reduce(out, axis=axis, keepdims=True), out=out)
+    return np.divide(out, total(out, axis), out=out)
 
 
 @Function
@@ -325,7 +326,7 @@ def log1p_exp_minus_abs(x: Any, out: Any = None) -> Any:
 
 def finite_max(x: Any, axis: int) -> Any:
     # An infinite maximum would make inf - inf of the entries that attain it.
-    peak = np.maximum.reduce(x, axis=axis, keepdims=True)
+    peak = largest(x, axis)
     if np.isfinite(peak).all():
         return peak
     return np.where(np.isinf(peak), x.dtype.type(0), peak)
@@ -335,7 +336,7 @@ def _peak_and_mass(x: Any, axis: int) -> tuple[Any, Any]:
     peak = finite_max(x, axis)
     mass = np.subtract(x, peak)
     np.exp(mass, out=mass)
-    return peak, np.add.reduce(mass, axis=axis, keepdims=True)
+    return peak, total(mass, axis)
 
 
 def _gather(x: Any, index: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from scg.arrays import total
 from scg.bit_log_prob import bernoulli_log_prob, bits_into
 from scg.functions import (
     finite_max,
@@ -50,7 +51,7 @@ def _softmax_into(out: Any, args: Any, buffers: Any) -> Any:
     x, axis = args if len(args) == 2 else (*args, -1)
     np.subtract(x, finite_max(x, axis), out)
     np.exp(out, out)
-    return np.divide(out, np.add.reduce(out, axis=axis, keepdims=True), out)
+    return np.divide(out, total(out, axis), out)
 
 
 INTO: Mapping[Any, Callable[[Any, Any, Any], Any]] = {

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from scg.arrays import total
 from scg.autodiff import is_basic, unbroadcast
 from scg.bit_log_prob import bernoulli_log_prob
 from scg.buffers import Buffers
@@ -226,8 +227,7 @@ def _softmax(call: Taken) -> Adjoint:
     def adjoint(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
         out = buffers.take(y.shape, y.dtype)
         np.multiply(g, y, out)
-        total = np.add.reduce(out, axis=axis, keepdims=True)
-        np.subtract(g, total, out)
+        np.subtract(g, total(out, axis), out)
         return np.multiply(out, y, out)
 
     return adjoint
@@ -239,7 +239,7 @@ def _log_softmax(call: Taken) -> Adjoint:
     def adjoint(g: Any, y: Any, args: Sequence[Any], buffers: Buffers) -> Any:
         out = buffers.take(y.shape, y.dtype)
         np.exp(y, out)
-        np.multiply(out, np.add.reduce(g, axis=axis, keepdims=True), out)
+        np.multiply(out, total(g, axis), out)
         return np.subtract(g, out, out)
 
     return adjoint

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from scg.arrays import all_finite
+from scg.arrays import all_finite, largest
 from scg.buffers import Buffers
 from scg.distributions import Bernoulli, Categorical
 from scg.functions import sigmoid, softmax
@@ -101,7 +101,7 @@ class _Category(AbstractSiteKernel):
         if flat.dot(flat) < self._SAFE**2:  # so no logit is out of the range of exp
             masses = np.exp(logits)
         else:
-            peak = np.maximum.reduce(logits, axis=-1, keepdims=True)
+            peak = largest(logits, -1)
             masses = np.subtract(logits, peak)
             np.exp(masses, masses)
             if not math.isfinite(np.add.reduce(masses, axis=None)):
