@@ -175,3 +175,72 @@ class MemoryScan:
         if rng.uniform() < 0.5:
             h = np.tanh(value)
         return (now, h), ops.read(now[0], i[:, 3])
+
+
+RNG = np.random.default_rng
+
+
+ROWS = 3
+
+
+def line(seed, kind):
+    return write_line(seed, kind)
+
+
+def loop(seed, kind):
+    return MemoryScan(seed, kind).graph
+
+
+def numbers(graph, seed, rows=ROWS):
+    """Give a graph's params and inputs."""
+    rng = RNG(seed)
+    params = {n.name: rng.normal(size=n.shape) for n in graph.params}
+    inputs = {"x": rng.normal(size=rows)}
+    names = {n.name: n for n in graph.nodes}
+    inputs["i"] = rng.integers(CELLS, size=(rows, *names["i"].event_shape))
+    if "xs" in names:
+        inputs["xs"] = rng.normal(size=(rows, LENGTH, WIDTH))
+    return params, inputs
+
+
+def assert_same(found, expected, rtol=1e-9):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        scale = 1 + np.abs(value).max()
+        np.testing.assert_allclose(
+            found[name] / scale, value / scale, rtol=0, atol=rtol, err_msg=name
+        )
+
+
+def both(build, seed):
+    """Give the estimate, of its second run, and that of the dense form."""
+    hard, dense = build(seed, Hard), build(seed, Dense)
+    params, inputs = numbers(hard, seed)
+    step = scg.compile(hard)
+    step(params, {**inputs, "x": inputs["x"] + 1}, rng=RNG(0))
+    found = step(params, inputs, rng=RNG(0))
+    return found, scg.estimate_gradient(dense, params, inputs, rng=RNG(0))
+
+
+def stepping(cells, *, length=6, name="memory", **options):
+    graph = scg.Graph(dtype=np.float32)
+    x = graph.input("x", (length, 4))
+    i = graph.input("i", (length, 2), dtype=int)
+    w = graph.param("w", np.eye(4))
+
+    def step(memory, x):
+        x, i = x
+        memory = scg.memory.write(memory, i[:, 0], x @ w, name=name)
+        graph.cost("loss", (scg.memory.read(memory, i[:, 1]) ** 2).sum(axis=1))
+        return memory
+
+    empty = scg.memory.begin(graph, cells, 4)
+    last, _ = graph.scan(step, empty, xs=(x, i), **options)
+    graph.rename("last", last)
+    return graph
+
+
+def data(cells, seed, rows=4, length=6):
+    rng = RNG(seed)
+    x = rng.normal(size=(rows, length, 4)).astype(np.float32)
+    return {"x": x, "i": rng.integers(cells, size=(rows, length, 2))}
