@@ -68,8 +68,7 @@ class Machine:
         self.answer = self.graph.input("answer", answer, int)
         self.count = self.graph.input("count", dtype=int)
         # A ring too long to go round in so many steps is a tape without ends.
-        cells = steps + 1
-        self.places = np.arange(cells)
+        self.cells = steps + 1
         start = {
             "state": self.core.start,
             "did": {name: np.zeros(k) for name, k in self.ways.items()},
@@ -78,13 +77,14 @@ class Machine:
             "left": self.graph.input("steps", dtype=int),
         }
         if self.task.memory:
-            start |= {"cells": np.zeros((cells, SYMBOLS)), "memory head": np.array(0)}
+            empty = scg.memory.begin(self.graph, self.cells, SYMBOLS)
+            start |= {"cells": empty, "memory head": np.array(0)}
         self.graph.scan(self.step, start, length=steps, until="over")
 
     def step(self, now: dict) -> dict:
         """See what is under the heads, think, decide, emit, write, move."""
         right = pick(self.answer, now["emitted"], outside=END)
-        here, cell, at = self.see(now, right)
+        here, cell = self.see(now, right)
         # Sorted, as a scan gives a dict back.
         seen = [here, *(now["did"][name] for name in sorted(self.ways))]
         seen += [cell] if self.task.memory else []
@@ -106,27 +106,25 @@ class Machine:
             "left": now["left"] - 1,
         }
         if self.task.memory:
-            change = self.write(h, gates, here, cell)
-            new["cells"] = now["cells"] + at[:, :, None] @ change[:, None, :]
-            move = did["memory move"] - 1
-            new["memory head"] = np.mod(now["memory head"] + move, len(self.places))
+            written, at = self.write(h, gates, here, cell), now["memory head"]
+            new["cells"] = scg.memory.write(now["cells"], at, written)
+            new["memory head"] = np.mod(at + did["memory move"] - 1, self.cells)
         self.graph.rename("over", new["emitted"] >= self.count)
         return new
 
     def see(self, now: dict, right):
-        """Return the symbol under the input head, the memory cell, and where it is."""
+        """Return the symbol under the input head, and the memory cell."""
         self.graph.rename("input head", now["head"])
         symbol = pick(self.tape, now["head"], outside=BLANK)
         here = self.one_hot[SYMBOLS][symbol]
         if self.task.memory:
-            self.graph.rename("memory head", now["memory head"])
-            at = np.equal(now["memory head"][:, None], self.places).astype(np.float32)
-            cell = (at[:, None, :] @ now["cells"])[:, 0]
-            return here, 0 * cell if self.blind else cell, at
+            at = self.graph.rename("memory head", now["memory head"])
+            cell = scg.memory.read(now["cells"], at)
+            return here, 0 * cell if self.blind else cell
         if self.blind:
             hidden = np.logical_and(np.equal(symbol, right), symbol < LETTERS)
             here = here * (1 - hidden.astype(np.float32))[:, None]
-        return here, None, None
+        return here, None
 
     def emit(self, h, gates, here, cell, right, emits) -> None:
         """Say a symbol; where it is emitted, its surprise is the cost."""
@@ -144,11 +142,9 @@ class Machine:
         self.graph.rename("wrong", wrong)
 
     def write(self, h, gates, here, cell):
-        """Return what changes in the memory cell: towards the symbol, by a gate."""
+        """Return what the memory cell becomes: moved towards the symbol, by a gate."""
         symbol = here if self.direct else np.tanh(self.written(h))
-        change = gates[:, -1:] * (symbol - cell)
-        self.graph.rename("written", cell + change)
-        return change
+        return self.graph.rename("written", cell + gates[:, -1:] * (symbol - cell))
 
     def moved(self, head, move):
         """Move the input head; one cell beyond either end it stays."""

@@ -22,7 +22,7 @@ def draw(path, title: str, inputs: dict, trace, machine, row: int = 0) -> None:
     steps = min(int(inputs["steps"][row]), len(trace["emit"]))
     panels = {"input tape": input_tape(inputs, trace, row, steps)}
     if machine.task.memory:
-        cells = len(machine.places)
+        cells = machine.cells
         panels["memory tape"] = memory_tape(trace, row, steps, cells)
     panels["emitted, above what is right"] = emitted(trace, row, steps)
     heights = [symbols.shape[0] for symbols, _ in panels.values()]

@@ -38,8 +38,7 @@ def suite(config: Config) -> None:
     """
     tasks = [replace(config, task=task, **OWN.get(task, {})) for task in TASKS]
     runs = [replace(each, seed=seed) for seed in range(SEEDS) for each in tasks]
-    lstm = {"controller": "lstm", "units": 64, "minutes": 1.5}
-    runs += [replace(each, **lstm) for each in tasks]
+    runs += [replace(each, controller="lstm", units=64) for each in tasks]
     for each in runs:
         if (each.path / "result.json").exists():
             continue

@@ -51,7 +51,7 @@ def by_hand(machine, params, inputs, row):
         memory=machine.task.memory,
         backwards=machine.task.backwards,
         direct=machine.direct,
-        cells=len(machine.places),
+        cells=machine.cells,
     )
 
 
@@ -367,7 +367,7 @@ def test_the_memory_drawn_is_the_memory_there_was(rl_ntm):
     inputs = machine.task.draw(np.random.default_rng(8), 1, 3)
     rng, given = np.random.default_rng(9), any_decisions(machine, 8, 1)
     trace = scg.forward(machine.graph, params, inputs, rng=rng, given=given)
-    steps, cells = len(trace["emit"]), len(machine.places)
+    steps, cells = len(trace["emit"]), machine.cells
     drawn, heads = picture.memory_tape(trace, 0, steps, cells)
     ring = trace["memory head"][:, 0]
     tape = [picture.BLANK] * cells
