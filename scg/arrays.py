@@ -1,4 +1,4 @@
-"""Questions about arrays that are asked at every step, answered fast."""
+"""What is asked of arrays at every step, fast: are they finite, their maxima, sums."""
 
 from __future__ import annotations
 

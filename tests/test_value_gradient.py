@@ -4,38 +4,13 @@ import numpy as np
 import pytest
 from episodes import Episodes
 from tiny_environment import tiny_environment
+from value_gradient_models import PARAMS, model, run, smooth
 
 import scg
 from scg import parts
 from scg.credit import assign
 from scg.program import Program
 from scg.reverse import Reverse
-
-PARAMS = {"w": np.array([0.4, -0.3]), "s": np.array(0.2)}
-
-
-def model(below, *, value=None, name="q", estimator=None):
-    """Write z ~ N(w·x, e^s), a cost of it, and a value node; return graph, params."""
-    graph = scg.Graph()
-    w, s = graph.param("w", PARAMS["w"]), graph.param("s", PARAMS["s"])
-    x = graph.input("x", shape=(2,))
-    z = graph.sample("z", scg.Normal(mean=x @ w, scale=np.exp(s)))
-    graph.cost("loss", below(z, x))
-    if value is not None:
-        graph.value(name, value(z, x))
-    return graph, {"z": estimator or scg.ValueGradient("q")}
-
-
-def smooth(z, x):
-    return np.sin(z) * x[:, 0] + 0.5 * z**2
-
-
-def run(graph, estimators, params=PARAMS, **options):
-    inputs = {"x": np.random.default_rng(1).normal(size=(7, 2))}
-    rng = np.random.default_rng(0)
-    return scg.estimate_gradient(
-        graph, params, inputs, estimators=estimators, rng=rng, **options
-    )
 
 
 @pytest.mark.parametrize("kernels", [True, False])
@@ -240,12 +215,6 @@ def test_a_chain_of_them_is_fitted_one_step_ahead():
     assert np.allclose(targets["b"].target, trace["second"], rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("option", [{"lam": 2.0}, {"steps": 0}, {"discount": -0.1}])
-def test_options_out_of_range_are_refused(option):
-    with pytest.raises(scg.EstimatorError, match="ValueGradient: expected lam"):
-        scg.ValueGradient("q", **option)
-
-
 def test_a_recurrent_policy_gets_it_through_time():
     def build(estimator, *, value):
         graph = scg.Graph()
@@ -346,60 +315,6 @@ def test_fitted_to_sampled_costs_it_finds_the_gradient():
     estimates = [step(params, rng=rng, rows=64).gradient["mu"] for _ in range(200)]
     error = np.std(estimates) / np.sqrt(200)
     assert abs(np.mean(estimates) - 0.6) < 5 * error + 2e-3
-
-
-def test_it_makes_a_black_box_below_legal():
-    box = scg.black_box(lambda z, x: np.floor(z), (), float)
-    graph, estimators = model(box, value=smooth)
-    graph.check(estimators)
-    with pytest.raises(scg.NotDifferentiableError):
-        graph.check({"z": scg.Pathwise()})
-    assert "value gradient" in graph.explain(estimators)
-
-
-def test_another_way_to_the_black_box_is_still_illegal():
-    graph = scg.Graph()
-    w = graph.param("w", 0.4)
-    h = np.tanh(w * graph.input("x"))
-    z = graph.sample("z", scg.Normal(mean=h, scale=1.0))
-    graph.cost("loss", scg.black_box(lambda z, h: z + h, (), float)(z, h))
-    graph.value("q", z * h)
-    with pytest.raises(scg.NotDifferentiableError):
-        graph.check({"z": scg.ValueGradient("q")})
-
-
-def test_a_value_node_without_derivative_is_refused():
-    graph, estimators = model(smooth, value=lambda z, x: np.floor(z) + x[:, 0])
-    with pytest.raises(scg.NotDifferentiableError, match="from it to the value node"):
-        graph.check(estimators)
-
-
-def test_a_value_node_that_does_not_read_the_sample_is_refused():
-    graph, estimators = model(smooth, value=lambda z, x: x[:, 0])
-    with pytest.raises(scg.EstimatorError, match="which it does not influence"):
-        graph.check(estimators)
-
-
-def test_a_value_node_that_reads_too_little_is_refused():
-    graph, estimators = model(smooth, value=lambda z, x: z**2)
-    with pytest.raises(scg.CriticError, match=r"open path z ← .* ← x → .* → loss"):
-        graph.check(estimators)
-    graph.check({"z": scg.ValueGradient("q", partial=True)})
-
-
-def test_a_family_without_reparameterisation_is_refused():
-    graph = scg.Graph()
-    b = graph.sample("b", scg.Bernoulli(logits=graph.param("t", 0.1)))
-    graph.cost("loss", b)
-    graph.value("q", 2.0 * b)
-    with pytest.raises(scg.EstimatorError, match="needs a reparameterised"):
-        graph.check({"b": scg.ValueGradient("q")})
-
-
-def test_given_values_have_no_noise_to_differentiate():
-    graph, estimators = model(smooth, value=smooth)
-    with pytest.raises(scg.EstimatorError, match="got given values"):
-        run(graph, estimators, given={"z": np.zeros(7)})
 
 
 def test_nothing_goes_back_below_the_sample(monkeypatch):
