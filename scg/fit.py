@@ -326,7 +326,10 @@ def _named_step(step: int, saved_step: int | None) -> Iterator[None]:
         msg = f"step {step}: {error}{saved if saved_step is not None else ''}"
         raise NonFiniteError(msg) from error
     except Exception as error:
-        error.add_note(f"in training step {step}")
+        way_out = f"; the same call goes on from the checkpoint of step {saved_step}"
+        error.add_note(
+            f"in training step {step}{'' if saved_step is None else way_out}"
+        )
         raise
 
 

@@ -196,6 +196,23 @@ def test_any_other_error_of_the_model_is_passed_on_with_the_step():
     assert caught.value.__notes__ == ["in training step 1"]
 
 
+def test_an_error_says_from_which_checkpoint_the_run_goes_on(tmp_path):
+    steps = []
+
+    def model(params, inputs, **options):
+        steps.append(1)
+        if len(steps) == 6:
+            raise KeyError
+        return parabola(params, inputs, **options)
+
+    with pytest.raises(KeyError) as caught:
+        parabola_fit(model, num_steps=9, checkpoint=tmp_path, save_every=2)
+    note = "in training step 6; the same call goes on from the checkpoint of step 4"
+    assert caught.value.__notes__ == [note]
+    assert parabola_fit(model, num_steps=9, checkpoint=tmp_path).step == 9
+    assert len(steps) == 6 + 5
+
+
 def test_a_method_settles_before_anything_is_saved(tmp_path):
     busy, saved = [], []
 
