@@ -41,6 +41,7 @@ from scg.distributions import (
     TruncatedNormal,
     Uniform,
 )
+from scg.each_row import EachRow
 from scg.environment import Environment
 from scg.errors import (
     BaselineError,
@@ -122,6 +123,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "DisARM",
     "DistributionError",
     "DuplicateNameError",
+    "EachRow",
     "Enumeration",
     "Environment",
     "Estimate",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from scg.arrays import all_finite
+from scg.box_call import BlackBox, Patience
 from scg.dispatch import call
-from scg.errors import BlackBoxError, GraphError
+from scg.each_row import EachRow, RowByRow
+from scg.errors import GraphError
 from scg.inference import Spec, row_shape
 from scg.node import Node
-from scg.time_limit import LateError, call_within, checked_limit
 
-__all__ = ["BlackBox", "black_box", "deterministic"]
+__all__ = ["black_box", "deterministic"]
 
 
 def deterministic(
@@ -75,13 +76,16 @@ def black_box(  # noqa: PLR0913 - what is promised of the function, by keyword
     sparse: bool = False,
     name: str | None = None,
     timeout: float | None = None,
+    attempts: int = 1,
+    pause: float = 1.0,
+    each_row: EachRow | None = None,
 ) -> Callable[..., Node]:
     """Make a node of any Python function; it is never differentiated.
 
     The function gets plain arrays whose axis 0 is the rows, which it must not write
-    into, and returns an array of shape ``(rows, *shape)``. It is not run while the
-    graph is built. What comes back is checked at every run: shape, dtype, and that it
-    is finite.
+    into, and returns an array of shape ``(rows, *shape)``. With `each_row` it is
+    written for one row. It is not run while the graph is built. What comes back is
+    checked at every run: shape, dtype, and that it is finite.
 
     Parameters
     ----------
@@ -90,7 +94,8 @@ def black_box(  # noqa: PLR0913 - what is promised of the function, by keyword
     shape : tuple of int, or int
         The shape of one row's result.
     dtype : dtype
-        The result's dtype; ``float`` is the graph's float dtype.
+        The result's dtype; ``float`` is the graph's float dtype, ``object`` that of
+        anything that is no number, such as text for another black box.
     rows : bool
         Whether each row of the result depends on the same row of the arguments only.
     sparse : bool
@@ -102,6 +107,15 @@ def black_box(  # noqa: PLR0913 - what is promised of the function, by keyword
         Seconds that a call may take. The function then runs in a thread of its own. A
         call that takes longer cannot be ended: it goes on in the background, and what
         it returns is dropped.
+    attempts : int
+        How often a call is made, at most, if it raises, takes too long, or returns what
+        was not promised. Each failure but the last is logged as a warning.
+    pause : float
+        Seconds before the second attempt; twice as many before each further one, up to
+        60.
+    each_row : EachRow, optional
+        Call the function once for each row, some at a time; `timeout` and `attempts`
+        are then those of a row.
 
     Returns
     -------
@@ -112,7 +126,10 @@ def black_box(  # noqa: PLR0913 - what is promised of the function, by keyword
     ------
     BlackBoxError
         At run time, when the function raises, returns what was not promised, or takes
-        longer than `timeout`.
+        longer than `timeout`, at the last attempt. Its `arguments` are what the
+        function was given.
+    GraphError
+        When the options do not go together.
 
     Examples
     --------
@@ -125,19 +142,21 @@ def black_box(  # noqa: PLR0913 - what is promised of the function, by keyword
     """
     _check_callable(function, "black_box")
     label = name or str(getattr(function, "__name__", "black box"))
-    limit = checked_limit(timeout, f"black box {label!r}")
-    per_row = row_shape(shape, f"black box {label!r}")
+    who = f"black box {label!r}"
+    patience = Patience(timeout, attempts, pause).checked(who)
+    _check_each_row(each_row, who, whole=sparse or not rows)
+    per_row = row_shape(shape, who)
+    own_dtype = _checked_dtype(dtype, who)
 
     def build(*args: Any) -> Node:
         nodes = [a for a in args if isinstance(a, Node)]
         if not nodes:
             msg = (
-                f"black box {label!r}: expected at least one node among the arguments, "
-                f"got {args!r}."
+                f"{who}: expected at least one node among the arguments, got {args!r}."
             )
             raise GraphError(msg)
         store = nodes[0].store
-        kind = store.float_dtype(label) if dtype is float else np.dtype(dtype)
+        kind = store.float_dtype(label) if dtype is float else own_dtype
         has_rows = any(node.has_rows for node in nodes)
         spec = Spec(
             per_row,
@@ -149,120 +168,60 @@ def black_box(  # noqa: PLR0913 - what is promised of the function, by keyword
         row_argument = next(
             (i for i, a in enumerate(args) if isinstance(a, Node) and a.has_rows), None
         )
-        box = BlackBox(function, label, spec, row_argument, limit)
+        box: Callable[..., Any]
+        if each_row is not None:
+            _check_rows_can_be_told(nodes, who)
+        if each_row is None or row_argument is None:
+            box = BlackBox(function, label, spec, row_argument, patience)
+        else:
+            with_rows = [isinstance(a, Node) and a.has_rows for a in args]
+            one = BlackBox(
+                function, label, replace(spec, has_rows=False), None, patience
+            )
+            box = RowByRow(one, with_rows, each_row)
         return call(box, args, {}, kind="black box", name=name, spec=spec)
 
     return build
 
 
-class BlackBox:
-    """A function together with the check of what it returns."""
-
-    __slots__ = ("__name__", "function", "row_argument", "spec", "timeout")
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        name: str,
-        spec: Spec,
-        row_argument: int | None,
-        timeout: float | None = None,
-    ) -> None:
-        self.function = function
-        self.__name__ = name
-        self.spec = spec
-        self.row_argument = row_argument
-        self.timeout = timeout
-
-    def __call__(self, *args: Any) -> Any:
-        """Run the function and check shape, dtype and finiteness."""
-        try:
-            result = call_within(self.timeout, self.function, *map(_read_only, args))
-        except LateError as error:
-            msg = (
-                f"black box {self.__name__!r}: expected an answer within "
-                f"{self.timeout:g} s, got none. The call cannot be ended: it goes on "
-                "in the background. Allow more time (timeout=), or give the function a "
-                "limit of its own."
-            )
-            raise BlackBoxError(msg) from error
-        except Exception as error:
-            msg = (
-                f"black box {self.__name__!r} raised {type(error).__name__}: {error}. "
-                "Its arguments were read-only arrays of shapes "
-                f"{[np.shape(a) for a in args]}; run it on these by itself to debug it."
-            )
-            raise BlackBoxError(msg) from error
-        return (
-            self._checked_sparse(result, args)
-            if self.spec.sparse
-            else (self._checked(result, args))
-        )
-
-    def _checked_sparse(self, result: Any, args: tuple[Any, ...]) -> Any:
-        expected, dtype = self._expected_shape(args), self.spec.dtype
-        got = (getattr(result, "shape", None), getattr(result, "dtype", None))
-        if got != (expected, dtype) or not hasattr(result, "tocsr"):
-            msg = (
-                f"black box {self.__name__!r}: expected a SciPy sparse array of shape "
-                f"{expected} and dtype {dtype}, got {type(result).__name__} {got}."
-            )
-            raise BlackBoxError(msg)
-        if not np.isfinite(result.data).all():
-            msg = f"black box {self.__name__!r}: expected finite numbers, got others."
-            raise BlackBoxError(msg)
-        return result.tocsr()
-
-    def _checked(self, result: Any, args: tuple[Any, ...]) -> Any:
-        try:
-            array = np.asarray(result)
-        except ValueError as error:
-            msg = f"black box {self.__name__!r}: returned no array: {error}."
-            raise BlackBoxError(msg) from error
-        expected = self._expected_shape(args)
-        if array.shape != expected:
-            msg = (
-                f"black box {self.__name__!r}: expected shape {expected} (rows first), "
-                f"got {array.shape}. State the shape of one row: black_box(fn, "
-                "shape=...)."
-            )
-            raise BlackBoxError(msg)
-        dtype = self.spec.dtype
-        if array.dtype != dtype:
-            if array.dtype.kind not in "fiub" or (
-                array.dtype.kind == "f" and dtype.kind != "f"
-            ):
-                msg = (
-                    f"black box {self.__name__!r}: expected dtype {dtype}, got "
-                    f"{array.dtype}. State it: black_box(fn, dtype=...)."
-                )
-                raise BlackBoxError(msg)
-            array = array.astype(dtype)
-        if dtype.kind == "f" and not all_finite(array):
-            row = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim else 0
-            msg = (
-                f"black box {self.__name__!r}: expected finite numbers, got "
-                f"{array[row] if array.ndim else array} in row {row}."
-            )
-            raise BlackBoxError(msg)
-        return array
-
-    def _expected_shape(self, args: tuple[Any, ...]) -> tuple[int, ...]:
-        if not self.spec.has_rows or self.row_argument is None:
-            return self.spec.shape
-        return (len(args[self.row_argument]), *self.spec.shape)
-
-
-def _read_only(value: Any) -> Any:
-    """Show an array without letting it be written into: the trace records it."""
-    if not isinstance(value, np.ndarray):
-        return value
-    view = value.view()
-    view.flags.writeable = False
-    return view
-
-
 def _check_callable(function: Any, who: str) -> None:
     if not callable(function):
         msg = f"{who}: expected a function, got {function!r}."
+        raise GraphError(msg)
+
+
+def _checked_dtype(dtype: Any, who: str) -> np.dtype[Any]:
+    try:
+        kind = np.dtype(dtype)
+    except TypeError as error:
+        msg = f"{who}: expected a dtype, got {dtype!r}."
+        raise GraphError(msg) from error
+    if kind.kind not in "fiubcO":
+        msg = (
+            f"{who}: expected a dtype of numbers, or object for anything else, such as "
+            f"text, got {dtype!r}."
+        )
+        raise GraphError(msg)
+    return kind
+
+
+def _check_rows_can_be_told(nodes: Iterable[Node], who: str) -> None:
+    for node in nodes:
+        if node.spec.sparse:
+            msg = (
+                f"{who}: expected arrays to take one row of, got the sparse "
+                f"{node.name!r}. Leave out each_row=, or make it dense first."
+            )
+            raise GraphError(msg)
+
+
+def _check_each_row(each_row: Any, who: str, *, whole: bool) -> None:
+    if each_row is not None and not isinstance(each_row, EachRow):
+        msg = f"{who}: expected each_row=scg.EachRow(), got {each_row!r}."
+        raise GraphError(msg)
+    if each_row is not None and whole:
+        msg = (
+            f"{who}: expected a function of all rows, since rows=False or sparse=True, "
+            f"got {each_row!r}. Leave one of the two out."
+        )
         raise GraphError(msg)

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "BaselineError",
@@ -219,11 +220,18 @@ class CellIndexError(ScgError, IndexError):
 class BlackBoxError(ScgError, RuntimeError):
     """Report that a user's function failed, or returned what it did not declare.
 
+    Attributes
+    ----------
+    arguments : tuple
+        What the function was called with, to call it again by itself.
+
     Examples
     --------
     >>> issubclass(BlackBoxError, RuntimeError)
     True
     """
+
+    arguments: tuple[Any, ...] = ()
 
 
 class SimulatorError(ScgError, RuntimeError):

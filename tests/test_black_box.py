@@ -74,6 +74,39 @@ def test_the_way_out_of_a_wrong_shape_or_dtype_is_named():
         run(box(lambda k: k * 1.5, dtype=np.int64))
 
 
+def test_what_is_no_number_goes_from_box_to_box_as_an_object():
+    words = ["wet", "dry", "damp", "soaked"]
+    graph = scg.Graph()
+    k = graph.sample("k", scg.Categorical(logits=graph.param("w", np.zeros(4))))
+    chosen = scg.black_box(lambda k: [words[i] for i in k], dtype=object)(k)
+    graph.cost("length", scg.black_box(lambda texts: list(map(len, texts)))(chosen))
+    trace = run(graph).trace
+    assert trace["length"].tolist() == [len(words[i]) for i in trace["k"]]
+
+
+@pytest.mark.parametrize("dtype", [str, "U8", "S1", "datetime64[s]"])
+def test_a_dtype_of_text_is_refused_when_the_box_is_made(dtype):
+    with pytest.raises(scg.GraphError, match="'f': expected a dtype of numbers, or ob"):
+        scg.black_box(np.sqrt, dtype=dtype, name="f")
+
+
+def test_what_is_no_dtype_is_refused_when_the_box_is_made():
+    with pytest.raises(scg.GraphError, match="'f': expected a dtype, got 'reals'"):
+        scg.black_box(np.sqrt, dtype="reals", name="f")
+
+
+def test_a_box_may_read_a_sparse_array():
+    sparse = pytest.importorskip("scipy.sparse")
+    graph = scg.Graph()
+    k = graph.sample("k", scg.Categorical(logits=graph.param("w", np.zeros(4))))
+    one_hot = scg.black_box(
+        lambda k: sparse.csr_array(np.eye(4)[k]), shape=4, sparse=True
+    )(k)
+    graph.cost("loss", scg.black_box(lambda m: m @ np.arange(4.0))(one_hot))
+    trace = run(graph).trace
+    assert trace["loss"].tolist() == trace["k"].tolist()
+
+
 def test_not_a_number_is_named_with_its_row():
     with pytest.raises(scg.BlackBoxError, match="got nan in row 2"):
         run(box(lambda k: np.array([0.0, 1.0, np.nan, 0.0, 0.0])))
