@@ -134,7 +134,7 @@ class BlackBox:
             msg = (
                 f"black box {self.__name__!r} raised {type(error).__name__}: {error}. "
                 f"It was given {', '.join(map(_shown, args))}{together}; to debug it, "
-                "run it by itself on the `arguments` of this error."
+                "run it by itself on the `arguments` of the error."
             )
             raise BlackBoxError(msg) from error
         if self.spec.sparse:
