@@ -167,17 +167,13 @@ class BlackBox:
             self._refuse(f"numbers of dtype {dtype}", self._no_number(array))
         if array.shape != expected:
             self._refuse_shape(array.shape, expected)
-        if array.dtype != dtype:
-            if dtype.kind != "O" and (
-                array.dtype.kind not in "fiub"
-                or (array.dtype.kind == "f" and dtype.kind != "f")
-            ):
-                self._refuse(
-                    f"dtype {dtype}",
-                    str(array.dtype),
-                    "State it: black_box(fn, dtype=...).",
-                )
-            array = array.astype(dtype)
+        kind = array.dtype.kind
+        fits = kind in "iub" or (kind == "f" and dtype.kind == "f")
+        if array.dtype != dtype and dtype.kind != "O" and not fits:
+            way_out = "State it: black_box(fn, dtype=...)."
+            self._refuse(f"dtype {dtype}", str(array.dtype), way_out)
+        # A copy, since the function may return the same array the next time.
+        array = array.astype(dtype)
         if dtype.kind == "f" and not all_finite(array):
             where = np.argwhere(~np.isfinite(array))[0]
             row = f" in row {where[0]}" if self.spec.has_rows else ""

@@ -56,6 +56,24 @@ def test_a_box_of_params_alone_has_no_rows():
         graph.check()
 
 
+def test_a_box_may_return_the_same_array_each_time():
+    answer = np.zeros(5)
+
+    def same(k):
+        answer[:] = k
+        return answer
+
+    costs = []
+    for function in (same, lambda k: k * 1.0):
+        graph = scg.Graph()
+        w = graph.param("w", np.zeros(4))
+        first, second = (graph.sample(n, scg.Categorical(logits=w)) for n in "ab")
+        box = scg.black_box(function)
+        graph.cost("loss", box(first) - 2 * box(second))
+        costs.append(run(graph).trace["loss"].tolist())
+    assert costs[0] == costs[1]
+
+
 def test_a_box_may_not_write_into_what_it_is_given():
     def spoil(k):
         k += 1
