@@ -97,7 +97,7 @@ from scg.graph import Graph
 from scg.higher_order import surrogate_loss
 from scg.node import Node
 from scg.optimizers import adam, rmsprop, sgd
-from scg.run_state import load_params
+from scg.run_state import load_params, load_settings
 from scg.surrogate import Estimate, compile, estimate_gradient, forward
 from scg.trace import Trace
 
@@ -188,6 +188,7 @@ __all__ = [  # noqa: RUF022 - plain order, which a test holds
     "fit",
     "forward",
     "load_params",
+    "load_settings",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",

@@ -24,7 +24,7 @@ from scg.method import AbstractMethod, Data, GradientStep, State, Step
 from scg.metrics import event_writer
 from scg.progress import progress_display
 from scg.run_folder import SavePolicy, Saver
-from scg.run_state import RunState, Stateful
+from scg.run_state import RunState, Stateful, as_json
 
 __all__ = ["Callback", "FitReport", "FitResult", "fit"]
 
@@ -118,6 +118,7 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
     extra_state: Mapping[str, Stateful] | None = None,
+    settings: Mapping[str, object] | None = None,
     diagnose: bool = False,
 ) -> FitResult:
     """Train a model.
@@ -177,6 +178,9 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
         Show how far the run is: live on a terminal, through `logging` elsewhere.
     extra_state : mapping of str to Stateful, optional
         Objects outside the graph that belong to the run: their state is saved.
+    settings : mapping of str to object, optional
+        What the run depends on beside all this, as JSON: the task, the seed. They are
+        saved, and a checkpoint with others is refused: it is another run's.
     diagnose : bool
         Look now and then at gradient and nodes. Metrics get ``"signal_to_noise"``,
         ``"entropy"``, ``"explained_variance"`` (of learned baselines) and
@@ -196,7 +200,7 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
         and the step. The last good checkpoint is untouched.
     CheckpointError
         If the folder cannot be written to, which is found before the first step, or
-        holds a run of another model.
+        holds a run of another model or with other settings.
     InputError
         If arguments do not go together.
     MissingExtraError
@@ -227,9 +231,9 @@ def fit(  # noqa: PLR0913 - the options of a training loop, all but two by keywo
     method = watched(_as_method(model, optimizer, data, rows, samples), diagnose)
     _check_options(num_steps, log_every, save_every, save_seconds, keep, extra)
     own = {name: np.array(value, order="C") for name, value in params.items()}
+    start = RunState(0, own, method.init(own), state, settings=as_json(settings))
     policy = SavePolicy(checkpoint, save_every, save_seconds, keep, resume)
-    saver = Saver(policy, rng, extra)
-    run = saver.begin(RunState(0, own, method.init(own), state))
+    run = (saver := Saver(policy, rng, extra)).begin(start)
     stopped: Stopped = "finished"
     with (
         event_writer(log_dir, first_step=run.step) as write,

@@ -6,6 +6,7 @@ a run is resumed; all else is a record. Where it is stored is not known here.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping
@@ -19,10 +20,18 @@ from numpy.typing import NDArray
 from scg.checkpoint import load
 from scg.checkpoint_folder import latest
 from scg.elementwise import Arrays
-from scg.errors import CheckpointError
+from scg.errors import CheckpointError, InputError
 from scg.random_state import get_rng_state, set_rng_state
 
-__all__ = ["RunState", "Stateful", "load_params", "pack", "unpack"]
+__all__ = [
+    "RunState",
+    "Stateful",
+    "as_json",
+    "load_params",
+    "load_settings",
+    "pack",
+    "unpack",
+]
 
 # Records of the history in a checkpoint: enough to see how a run was going.
 HISTORY_TAIL = 1000
@@ -57,6 +66,8 @@ class RunState:
     history : list of dict
         Records of metrics, the oldest first. The training loop appends to it, so that
         all records of one run share it.
+    settings : dict or None
+        What else the run depends on, as it comes out of JSON.
 
     Examples
     --------
@@ -70,6 +81,7 @@ class RunState:
     state: Mapping[str, NDArray[Any]] | None
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    settings: dict[str, Any] | None = None
 
 
 def pack(
@@ -119,6 +131,7 @@ def pack(
         "history": run.history[-HISTORY_TAIL:],
         "has state": run.state is not None,
         "extra": {name: state is not None for name, state in states.items()},
+        "settings": run.settings,
     }
     return arrays, metadata
 
@@ -148,7 +161,7 @@ def unpack(
     ------
     CheckpointError
         If the file is damaged, or belongs to another model, optimiser, method, kind of
-        generator or set of objects. Nothing has been changed then.
+        generator, set of objects or settings. Nothing has been changed then.
 
     Examples
     --------
@@ -174,6 +187,8 @@ def unpack(
     if like.state is not None:
         _check_same(path, "method", "state", state or {}, like.state)
     _check_extra(path, metadata["extra"], extra)
+    settings = metadata.get("settings")
+    _check_settings(path, settings, like.settings)
     set_rng_state(rng, metadata["rng"])
     for name, thing in extra.items():
         if metadata["extra"][name]:
@@ -191,6 +206,7 @@ def unpack(
         state=state,
         seconds=metadata["seconds"],
         history=metadata["history"],
+        settings=settings if like.settings is None else like.settings,
     )
 
 
@@ -222,13 +238,88 @@ def load_params(path: str | os.PathLike[str]) -> Arrays:
     >>> load_params(path)
     {'theta': array(1.5)}
     """
+    arrays, _ = load(_newest(path))
+    return _group(arrays, "params")
+
+
+def load_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the settings that `fit` was given, to use a model as it was trained.
+
+    Parameters
+    ----------
+    path : path
+        A checkpoint, or the folder of a run: then its newest intact one.
+
+    Returns
+    -------
+    dict
+        As they come out of JSON; empty if `fit` was given none.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no checkpoint, or it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from scg.checkpoint import save
+    >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> run = RunState(3, {"theta": np.array(1.5)}, {}, None, settings={"seed": 4})
+    >>> save(path, *pack(run, np.random.default_rng(0), {}))
+    >>> load_settings(path)
+    {'seed': 4}
+    """
+    _, metadata = load(_newest(path))
+    settings = metadata.get("settings") if isinstance(metadata, dict) else None
+    return dict(settings or {})
+
+
+def as_json(settings: Mapping[str, object] | None) -> dict[str, Any] | None:
+    """Return settings as they come out of a checkpoint: tuples have become lists.
+
+    Parameters
+    ----------
+    settings : mapping of str to object, or None
+        Anything `json.dumps` takes.
+
+    Returns
+    -------
+    dict or None
+
+    Raises
+    ------
+    InputError
+        If they are not JSON.
+
+    Examples
+    --------
+    >>> as_json({"sizes": (3, 4)})
+    {'sizes': [3, 4]}
+    """
+    if settings is None:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    except (TypeError, ValueError) as error:
+        msg = (
+            "settings: expected a mapping of names to what json.dumps takes, got "
+            f"{settings!r}, where {error}. Give numbers, strings, or lists of them."
+        )
+        raise InputError(msg) from error
+    return found
+
+
+def _newest(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     file = path if path.is_file() else latest(path)
     if file is None:
-        msg = f"expected a checkpoint or a folder that holds some, got {str(path)!r}."
+        msg = (
+            f"expected a checkpoint or a folder that holds some, got {str(path)!r}. "
+            "Train first, or give the folder of a run."
+        )
         raise CheckpointError(msg)
-    arrays, _ = load(file)
-    return _group(arrays, "params")
+    return file
 
 
 def _group(arrays: Arrays, name: str) -> Arrays:
@@ -278,5 +369,23 @@ def _check_extra(
         msg = (
             f"checkpoint {str(path)!r}: expected extra_state for {sorted(saved)}, got "
             f"{sorted(extra)}."
+        )
+        raise CheckpointError(msg)
+
+
+def _check_settings(
+    path: Path, saved: Mapping[str, Any] | None, expected: Mapping[str, Any] | None
+) -> None:
+    if saved is None or expected is None:  # one of the two did not say
+        return
+    differences = [
+        f"{name} is {saved.get(name)!r} there and {expected.get(name)!r} here"
+        for name in sorted(saved.keys() | expected.keys())
+        if saved.get(name) != expected.get(name)
+    ]
+    if differences:
+        msg = (
+            f"checkpoint {str(path)!r}: belongs to a run with other settings: "
+            f"{'; '.join(differences)}. Choose another folder, or the same settings."
         )
         raise CheckpointError(msg)
