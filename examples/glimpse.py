@@ -26,7 +26,7 @@ import functools
 import json
 import logging
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a second one gains little here
@@ -35,9 +35,11 @@ import numpy as np
 from glimpse_pictures import draw_errors, draw_glimpses
 from glimpse_retina import make_retina, sums
 from glimpse_tasks import SIZES, Clock, Images, load
+from options import check, plain_errors
 
 import scg
 from scg import nn
+from scg.extras import require
 from scg.method import GradientStep
 from scg.schedules import cosine
 
@@ -70,10 +72,16 @@ class Config:
     resume: bool = True
 
     def __post_init__(self) -> None:
-        for name, known in (("task", tuple(SIZES)), ("credit", ("both", "wrong"))):
-            if getattr(self, name) not in known:
-                msg = f"{name}: expected one of {known}, got {getattr(self, name)!r}."
-                raise scg.InputError(msg)
+        known = {"task": SIZES, "credit": ("both", "wrong")}
+        ones = ("glimpses", "patch", "scales", "batch", "copies", "epochs")
+        least = dict.fromkeys(ones, 1) | {"deviation": 1e-9}
+        check(self, known, least | {"learning_rate": 0, "held_out": 0, "seed": 0})
+
+    def settings(self, source: str) -> dict:
+        """Return what makes a run another one: all but where it is and its data are."""
+        elsewhere = ("data", "folder", "resume")
+        own = {k: v for k, v in asdict(self).items() if k not in elsewhere}
+        return own | {"source": source}
 
 
 def layer(graph: scg.Graph, name: str, inputs: int, units: int, weights=nn.he):
@@ -210,6 +218,7 @@ def show(config: Config, params: dict, test: Images) -> dict[str, float]:
 
 def main(config: Config) -> dict[str, float]:
     """Train; return the errors with sampled, mean and random locations."""
+    require("matplotlib.figure", extra="train")  # before the hour, not after it
     train, test = load(config)
     graph, step, each = learner(config, train)
     rng, clock = np.random.default_rng(config.seed), Clock()
@@ -223,6 +232,7 @@ def main(config: Config) -> dict[str, float]:
         step, graph.init(rng), rng=rng, num_steps=config.epochs * each, log_every=each,
         checkpoint=Path(config.folder) / "checkpoints", resume=config.resume,
         extra_state={"record": clock}, callbacks=[report],
+        settings=config.settings(train.source),
     )  # fmt: skip
     if run.stopped != "finished":
         return {}
@@ -232,25 +242,34 @@ def main(config: Config) -> dict[str, float]:
     return errors
 
 
-def parse() -> tuple[Config, bool]:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+def retest(given: dict) -> dict[str, float]:
+    """Show a run's params, with its settings but for those that are given."""
+    folder = Path(given.get("folder", Config.folder)) / "checkpoints"
+    params, settings = scg.load_params(folder), scg.load_settings(folder)
+    if source := settings.pop("source", None):
+        logging.info("trained with %s", source)
+    own = {field.name for field in fields(Config)}
+    config = Config(**{k: v for k, v in settings.items() if k in own} | given)
+    return show(config, params, load(config)[1])
+
+
+def parse() -> tuple[dict, bool]:
+    """Read the command line; return the fields that are given."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], argument_default=argparse.SUPPRESS
+    )
     for field in fields(Config):
         name, default = f"--{field.name.replace('_', '-')}", field.default
         kind = {"action": argparse.BooleanOptionalAction} if default is True else {}
-        parser.add_argument(name, default=default, **kind or {"type": type(default)})
+        parser.add_argument(name, **kind or {"type": type(default)})
     only = "find the errors of a run's params, draw glimpses, and leave"
-    parser.add_argument("--test", action="store_true", help=only)
-    options = vars(parser.parse_args())
-    testing = options.pop("test")
-    return Config(**options), testing
+    parser.add_argument("--test", action="store_true", default=False, help=only)
+    given = vars(parser.parse_args())
+    return given, given.pop("test")
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config, testing = parse()
-    if testing:
-        params = scg.load_params(Path(config.folder) / "checkpoints")
-        show(config, params, load(config)[1])
-    else:
-        main(config)
+    given, testing = parse()
+    with plain_errors():
+        retest(given) if testing else main(Config(**given))

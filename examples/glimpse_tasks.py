@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from digits import read
 
+from scg.errors import InputError
+
 __all__ = ["SIZES", "Clock", "Images", "load", "make_images"]
 
 SIZES = {"plain": 28, "translated": 60, "cluttered": 60}
@@ -27,6 +29,8 @@ class Images:
     task: str
     digits: np.ndarray
     labels: np.ndarray
+    source: str
+    """Which data it is, in words."""
 
     def batch(self, chosen: np.ndarray, rng: np.random.Generator):
         """Return images of chosen digits, labels, and where to look first."""
@@ -43,8 +47,16 @@ def load(config) -> tuple[Images, Images]:
     labels, test_labels = digits.train_labels, digits.test_labels
     if config.held_out:
         n = len(train) - config.held_out
+        if n < 1:
+            msg = (
+                f"held_out: expected fewer than the {len(train):,} images to train "
+                f"with, got {config.held_out:,}."
+            )
+            raise InputError(msg)
         test, test_labels, train, labels = train[n:], labels[n:], train[:n], labels[:n]
-    return Images(config.task, train, labels), Images(config.task, test, test_labels)
+    parts = (train, labels), (test, test_labels)
+    one, two = (Images(config.task, *part, digits.source) for part in parts)
+    return one, two
 
 
 def _as_bytes(images: np.ndarray) -> np.ndarray:

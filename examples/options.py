@@ -1,0 +1,45 @@
+"""Options of an example: whether they make sense, and what is said if they do not."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import scg
+
+__all__ = ["check", "plain_errors"]
+
+
+def check(
+    config: Any, known: Mapping[str, Collection], least: Mapping[str, float]
+) -> None:
+    """Raise an `InputError` for a field that has an unknown name or too small a number.
+
+    Parameters
+    ----------
+    config : object
+    known : mapping of str to collection of str
+        What a field may be.
+    least : mapping of str to number
+        The least that a field may be, and finite it has to be.
+    """
+    for name, names in known.items():
+        if (got := getattr(config, name)) not in names:
+            msg = f"{name}: expected one of {', '.join(map(repr, names))}, got {got!r}."
+            raise scg.InputError(msg)
+    for name, bound in least.items():
+        if not bound <= (got := getattr(config, name)) < math.inf:
+            msg = f"{name}: expected a number, {bound:,} or more, got {got!r}."
+            raise scg.InputError(msg)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """End the program with what an error says, and without where it was raised."""
+    try:
+        yield
+    except scg.ScgError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,109 @@
+"""What an example cannot do is refused in a sentence, and a run is not mixed up."""
+
+import logging
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from markdown_code import ROOT
+
+import scg
+from scg.errors import MissingExtraError
+
+
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    return __import__
+
+
+@pytest.fixture
+def glimpse(example, monkeypatch, tmp_path):
+    """Return the example, with its smallest run as what it does by default."""
+    glimpse = example("glimpse")
+    small = {"glimpses": 2, "copies": 2, "epochs": 1, "batch": 40}
+    small |= {"data": noise(tmp_path), "folder": str(tmp_path / "run")}
+    return glimpse, glimpse.Config(**small)
+
+
+def noise(folder, seed=0):
+    rng, arrays = np.random.default_rng(seed), {}
+    for part, n in (("train", 80), ("test", 50)):
+        arrays[f"x_{part}"] = rng.integers(0, 255, (n, 28, 28), np.uint8)
+        arrays[f"y_{part}"] = rng.integers(0, 10, n)
+    path = folder / f"noise{seed}.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+WRONG = [
+    ("glimpse", "glimpses", 0), ("glimpse", "patch", -2), ("glimpse", "scales", 0),
+    ("glimpse", "batch", -4), ("glimpse", "copies", 0), ("glimpse", "epochs", 0),
+    ("glimpse", "deviation", float("nan")), ("glimpse", "deviation", float("inf")),
+    ("glimpse", "learning_rate", -1.0), ("glimpse", "held_out", -5),
+    ("glimpse", "seed", -1), ("glimpse", "task", "x"), ("glimpse", "credit", "x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "field", "value"), WRONG)
+def test_an_option_that_makes_no_sense_is_refused(example, name, field, value):
+    with pytest.raises(scg.InputError, match=rf"^{field}: expected .*, got {value!r}"):
+        example(name).Config(**{field: value})
+
+
+def test_no_more_images_are_held_out_than_there_are(glimpse):
+    glimpse, config = glimpse
+    glimpse.load(replace(config, held_out=79))
+    with pytest.raises(scg.InputError, match="held_out: expected fewer than the 80"):
+        glimpse.load(replace(config, held_out=80))
+
+
+def test_a_program_ends_with_what_the_error_says(example):
+    with (
+        pytest.raises(SystemExit, match=r"^InputError: seed: expected .* 0 or more"),
+        example("options").plain_errors(),
+    ):
+        example("glimpse").Config(seed=-1)
+    with pytest.raises(ZeroDivisionError), example("options").plain_errors():
+        1 / 0  # noqa: B018 - a mistake of the program is shown as one
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"seed": 1}, {"task": "translated"}, {"batch": 20}, {"epochs": 2}, {"data": None}],
+    ids=["seed", "task", "batch", "epochs", "data"],
+)
+def test_another_glimpse_run_does_not_go_on_in_the_folder(glimpse, other, tmp_path):
+    pytest.importorskip("matplotlib")
+    glimpse, config = glimpse
+    glimpse.main(config)
+    if "data" in other:
+        other = {"data": noise(tmp_path, seed=1)}
+    (name,) = other
+    name = {"data": "source"}.get(name, name)
+    with pytest.raises(scg.CheckpointError, match=f"other settings: {name} is .* here"):
+        glimpse.main(replace(config, **other))
+    moved = (tmp_path / "noise0.npz").rename(tmp_path / "moved.npz")
+    assert glimpse.main(replace(config, data=str(moved)))  # the same in another place
+
+
+def test_a_run_is_tested_as_it_was_trained(glimpse, caplog):
+    pytest.importorskip("matplotlib")
+    glimpse, config = glimpse
+    config = replace(config, task="translated", scales=2, batch=20)
+    errors = glimpse.main(config)
+    del errors["processor minutes"]
+    given = {"data": config.data, "folder": config.folder}
+    with caplog.at_level(logging.INFO):
+        assert glimpse.retest(given) == errors
+    assert "trained with images that are not MNIST's" in caplog.text
+    assert glimpse.retest(given | {"task": "plain"}) != errors
+
+
+def test_what_draws_is_missed_before_the_run(glimpse, monkeypatch):
+    glimpse, config = glimpse
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setattr(glimpse, "load", lambda config: pytest.fail("too late"))
+    with pytest.raises(MissingExtraError, match=r"'matplotlib'.*\[train\]"):
+        glimpse.main(config)
