@@ -34,9 +34,11 @@ Graves, Wayne & Danihelka 2014, "Neural Turing Machines", for soft addresses.
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from options import check, plain_errors
 
 import scg
 from scg import nn
@@ -70,6 +72,26 @@ class Config:
     """Scale of the address's logits at first: keys then have cells of their own."""
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        ones = ("cells", "length", "keys", "symbols", "width", "units", "rows")
+        least = dict.fromkeys(ones, 1) | {"base": 2, "samples": 2, "num_updates": 0}
+        least |= {"learning_rate": 0, "gain": 0, "seed": 0}
+        check(self, {"way": WAYS, "task": ("recall", "copy")}, least)
+        if self.way == "digits" and self.base**self.digits != self.cells:
+            msg = (
+                f"cells: expected a power of base {self.base}, such as "
+                f"{self.base**self.digits:,}, got {self.cells:,}."
+            )
+            raise scg.InputError(msg)
+        if self.length > self.keys:
+            msg = f"length: expected {self.keys} or less, one key each, got {self.length}."
+            raise scg.InputError(msg)
+
+    @property
+    def digits(self) -> int:
+        """How many of them an address has."""
+        return max(1, round(math.log(self.cells) / math.log(self.base)))
+
 
 def layer(graph, name, config, outputs):
     """Make what computes logits from the controller's state."""
@@ -95,7 +117,7 @@ def soft(graph, config):
 
 def digits(graph, config):
     """Sample the digits of a cell's address."""
-    count = round(np.log(config.cells) / np.log(config.base))
+    count = config.digits
     logits = layer(graph, "address", config, count * config.base)
     powers = config.base ** np.arange(count)
 
@@ -104,7 +126,7 @@ def digits(graph, config):
         digits = graph.sample(name, scg.Categorical(logits=each))
         return (digits * powers).sum(axis=-1), at
 
-    memory = scg.memory.begin(graph, powers[-1] * config.base, config.width)
+    memory = scg.memory.begin(graph, config.cells, config.width)
     return memory, scg.memory.write, scg.memory.read, address
 
 
@@ -207,4 +229,5 @@ if __name__ == "__main__":
     for name in ("way", "task", "cells", "base", "num_updates", "seed"):
         default = getattr(Config, name)
         parser.add_argument(f"--{name}", type=type(default), default=default)
-    print(f"right {main(Config(**vars(parser.parse_args()))):.2%}")
+    with plain_errors():
+        print(f"right {main(Config(**vars(parser.parse_args()))):.2%}")

@@ -43,3 +43,5 @@ def plain_errors() -> Iterator[None]:
         yield
     except scg.ScgError as error:
         sys.exit(f"{type(error).__name__}: {error}")
+    except MemoryError as error:
+        sys.exit(f"expected enough memory, got: {error}. Choose smaller sizes.")

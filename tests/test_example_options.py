@@ -43,12 +43,19 @@ WRONG = [
     ("glimpse", "deviation", float("nan")), ("glimpse", "deviation", float("inf")),
     ("glimpse", "learning_rate", -1.0), ("glimpse", "held_out", -5),
     ("glimpse", "seed", -1), ("glimpse", "task", "x"), ("glimpse", "credit", "x"),
+    ("hard_memory", "way", "x"), ("hard_memory", "task", "x"),
+    ("hard_memory", "cells", 150), ("hard_memory", "cells", 1),
+    ("hard_memory", "cells", 0), ("hard_memory", "cells", 10**18 + 1),
+    ("hard_memory", "base", 1), ("hard_memory", "num_updates", -1),
+    ("hard_memory", "length", 13), ("hard_memory", "samples", 1),
+    ("hard_memory", "seed", -1),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "field", "value"), WRONG)
 def test_an_option_that_makes_no_sense_is_refused(example, name, field, value):
-    with pytest.raises(scg.InputError, match=rf"^{field}: expected .*, got {value!r}"):
+    got = f"{value:,}" if isinstance(value, int) else repr(value)
+    with pytest.raises(scg.InputError, match=rf"^{field}: expected .*, got {got}"):
         example(name).Config(**{field: value})
 
 
@@ -65,6 +72,11 @@ def test_a_program_ends_with_what_the_error_says(example):
         example("options").plain_errors(),
     ):
         example("glimpse").Config(seed=-1)
+    with (
+        pytest.raises(SystemExit, match="enough memory.* smaller sizes"),
+        example("options").plain_errors(),
+    ):
+        np.zeros(2**62, bool)
     with pytest.raises(ZeroDivisionError), example("options").plain_errors():
         1 / 0  # noqa: B018 - a mistake of the program is shown as one
 

@@ -14,6 +14,7 @@ from scg.errors import MissingExtraError
 
 
 def load(name, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")  # what it imports lies beside it
     spec = importlib.util.spec_from_file_location(
         name, ROOT / "examples" / f"{name}.py"
     )
