@@ -84,7 +84,9 @@ class Config:
             )
             raise scg.InputError(msg)
         if self.length > self.keys:
-            msg = f"length: expected {self.keys} or less, one key each, got {self.length}."
+            msg = (
+                f"length: expected {self.keys}, a key each, or less, got {self.length}."
+            )
             raise scg.InputError(msg)
 
     @property

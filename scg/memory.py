@@ -21,10 +21,19 @@ from typing import Any
 import numpy as np
 
 from scg.dispatch import call
-from scg.errors import GraphError, ShapeError
+from scg.errors import GraphError
 from scg.graph import Graph
-from scg.inference import Spec, describe, row_shape
+from scg.inference import Spec, row_shape
 from scg.memory_calls import AbstractMemoryCall, Begin, Fetch, Locate, Write
+from scg.memory_checks import (
+    check_beginning,
+    check_graph,
+    check_index,
+    check_soft,
+    check_value,
+    count_cells,
+    shown,
+)
 from scg.node import Node
 from scg.operation import ROWS, capture
 from scg.pattern import Pattern
@@ -66,7 +75,8 @@ def begin(
     Raises
     ------
     GraphError
-        When there are no cells; inside the step of a scan.
+        When there are no cells, or more than can be numbered; inside the step of a
+        scan.
     ShapeError
         When `value` does not fit.
 
@@ -77,17 +87,17 @@ def begin(
     >>> scg.memory.begin(graph, cells=1_000_000, width=20).shape
     (rows, 1000000, 20)
     """
-    store, who = graph.store, f"memory {name or ''!r}"
-    (count,) = sizes if len(sizes := row_shape(cells, who)) == 1 else (0,)
-    cell = row_shape(width, who)
-    if count < 1 or store.loop is not None:
+    who = f"memory {name or ''!r}"
+    check_graph(who, graph)
+    store, count, cell = graph.store, count_cells(who, cells), row_shape(width, who)
+    if store.loop is not None:
         msg = (
-            f"{who}: expected at least one cell, outside of a scan's step, got "
-            f"{cells!r}. Begin it before the scan, and put it into init."
+            f"{who}: expected to be outside of a scan's step, got scan "
+            f"{store.loop.name!r}. Begin it before the scan, and put it into init."
         )
         raise GraphError(msg)
     kind = store.float_dtype(who)
-    value = _beginning(who, value, (count, *cell), kind)
+    value = check_beginning(who, value, (count, *cell), kind)
     has_rows = isinstance(value, Node) and value.has_rows
     function = Begin(count, cell, kind, value_has_rows=has_rows)
     spec = Spec((count, *cell), kind, has_rows=True, memory=True)
@@ -131,7 +141,7 @@ def write(memory: Node, index: Any, value: Any, *, name: str | None = None) -> N
     ShapeError
         When `value` does not fit.
     CellIndexError
-        At run time, when no cell has an index.
+        When no cell has an index: that of a node at run time.
 
     Examples
     --------
@@ -144,10 +154,10 @@ def write(memory: Node, index: Any, value: Any, *, name: str | None = None) -> N
     >>> scg.memory.read(memory, i).shape
     (rows, 3)
     """
-    several = _index(memory, index, "write")
+    several = check_index(memory, index, "write")
     cell, kind = memory.event_shape[1:], memory.dtype
-    value = _value(f"write to {memory.name!r}", value, (*several, *cell), kind)
-    function = Write(_shown(index), several)
+    value = check_value(f"write to {memory.name!r}", value, (*several, *cell), kind)
+    function = Write(shown(index), several)
     return _call(function, (memory, index, value), memory.spec, name)
 
 
@@ -175,7 +185,7 @@ def read(memory: Node, index: Any, *, name: str | None = None) -> Node:
     GraphError
         When `memory` is none, or `index` is not of integers.
     CellIndexError
-        At run time, when no cell has an index.
+        When no cell has an index: that of a node at run time.
 
     Examples
     --------
@@ -188,10 +198,10 @@ def read(memory: Node, index: Any, *, name: str | None = None) -> Node:
     >>> scg.memory.read(memory, window).shape
     (rows, 3, 3)
     """
-    several = _index(memory, index, "read")
+    several = check_index(memory, index, "read")
     shape = (*several, *memory.event_shape[1:])
     where = _call(
-        Locate(_shown(index), several),
+        Locate(shown(index), several),
         (memory, index),
         Spec(several, np.dtype(np.intp), has_rows=True),
         None,
@@ -216,6 +226,11 @@ def soft_read(memory: Any, weights: Any) -> Any:
     -------
     node or array, shape (rows, width)
 
+    Raises
+    ------
+    ShapeError
+        When there are not as many weights as cells.
+
     References
     ----------
     Graves et al. 2014, section 3.1.
@@ -226,6 +241,7 @@ def soft_read(memory: Any, weights: Any) -> Any:
     >>> soft_read(memory, np.array([[0.5, 0.5]])).tolist()
     [[2.0, 3.0]]
     """
+    check_soft("soft_read", memory, weights)
     return (weights[:, None, :] @ memory)[:, 0]
 
 
@@ -248,6 +264,11 @@ def soft_write(memory: Any, weights: Any, value: Any) -> Any:
     -------
     node or array, shape (rows, cells, width)
 
+    Raises
+    ------
+    ShapeError
+        When there are not as many weights as cells, or the widths differ.
+
     References
     ----------
     Graves et al. 2014, section 3.2, with the erase vector all ones.
@@ -258,6 +279,7 @@ def soft_write(memory: Any, weights: Any, value: Any) -> Any:
     >>> soft_write(memory, np.array([[1.0, 0.5]]), np.array([[2.0, 4.0]])).tolist()
     [[[2.0, 4.0], [1.0, 2.0]]]
     """
+    check_soft("soft_write", memory, weights, value)
     return memory + weights[:, :, None] * (value[:, None, :] - memory)
 
 
@@ -274,73 +296,3 @@ def _call(
             way = "blocked"
         role.pattern.kinds[slot] = way
     return node
-
-
-def _index(memory: Any, index: Any, who: str) -> tuple[int, ...]:
-    """Check a memory and an index; return the latter's shape in one row."""
-    if not isinstance(memory, Node) or not memory.spec.memory:
-        got = describe(memory.spec) if isinstance(memory, Node) else repr(memory)
-        msg = (
-            f"{who}: expected a memory, got {got}. Begin with one: "
-            "scg.memory.begin(graph, cells, width, value)."
-        )
-        raise GraphError(msg)
-    is_node = isinstance(index, Node)
-    dtype = index.dtype if is_node else np.asarray(index).dtype
-    if dtype.kind not in "iu" or (is_node and index.spec.parts is not None):
-        name = f"node {index.name!r}" if is_node else repr(index)
-        msg = (
-            f"{who}, memory {memory.name!r}: expected an index of whole numbers, got "
-            f"{name} of dtype {dtype}. Draw it from a scg.Categorical, or make whole "
-            "numbers of it: x.astype(int)."
-        )
-        raise GraphError(msg)
-    shape = index.event_shape if is_node else np.shape(index)
-    if 0 in shape:
-        msg = f"{who}, memory {memory.name!r}: expected some cells, got an empty index."
-        raise ShapeError(msg)
-    return tuple(shape)
-
-
-def _shown(index: Any) -> str:
-    return repr(index.name) if isinstance(index, Node) else repr(index)
-
-
-def _value(who: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> Any:
-    """Check what is written."""
-    if not isinstance(value, Node):
-        array = np.asarray(value)
-        fits = array.dtype.kind in "fiub" and array.shape in {(), shape}
-        if not fits or not np.isfinite(array).all():
-            raise _does_not_fit(who, repr(value), shape)
-        return np.broadcast_to(array.astype(kind), shape)
-    fits = value.spec.parts is None and not value.spec.memory and not value.spec.sparse
-    if not fits or value.event_shape != shape or value.dtype.kind not in "fiub":
-        raise _does_not_fit(who, f"node {value.name!r}, {describe(value.spec)}", shape)
-    return value
-
-
-def _beginning(
-    who: str, value: Any, shape: tuple[int, ...], kind: np.dtype[Any]
-) -> Any:
-    """Check what a memory begins with."""
-    if isinstance(value, Node):
-        _value(who, value, shape, kind)
-        if value.dtype != kind:
-            raise _does_not_fit(who, f"node {value.name!r} of {value.dtype}", shape)
-        return value
-    array = np.asarray(value)
-    whole = _value(who, value, shape, kind)
-    if array.ndim == 0:
-        return float(array)
-    whole = whole.copy()
-    whole.flags.writeable = False  # the same for all runs
-    return whole
-
-
-def _does_not_fit(who: str, got: str, shape: tuple[int, ...]) -> ShapeError:
-    axes = ", ".join(map(str, ("rows", *shape)))
-    return ShapeError(
-        f"{who}: expected finite numbers of shape ({axes}), or without rows, or one "
-        f"number, got {got}. Make it so: np.reshape, or a layer of as many units."
-    )

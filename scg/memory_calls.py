@@ -19,7 +19,7 @@ from scg.errors import CellIndexError
 from scg.owed import Owed
 from scg.traced_cells import TracedCells
 
-__all__ = ["AbstractMemoryCall", "Begin", "Fetch", "Locate", "Write"]
+__all__ = ["AbstractMemoryCall", "Begin", "Fetch", "Locate", "Write", "check_cells"]
 
 
 class AbstractMemoryCall(ABC):
@@ -169,16 +169,31 @@ class Fetch(AbstractMemoryCall):
 def _cells(name: str, memory: Any, index: Any, several: tuple[int, ...]) -> Any:
     """Return the cells of each row, which there have to be."""
     rows, cells = memory.shape[:2]
+    at = check_cells(name, index, cells, len(several))
+    return np.broadcast_to(at, (rows, *several)) if at.ndim <= len(several) else at
+
+
+def check_cells(name: str, index: Any, cells: int, axes: int) -> Any:
+    """Return an index as an array, if all of it is from 0 to below `cells`.
+
+    In one row it has so many axes; if there are no more, it is the same for all rows.
+
+    Raises
+    ------
+    CellIndexError
+        If not, with the first that is not.
+    """
     at = np.asarray(index, np.intp)
     # As numbers without a sign, negative ones are large: one look tells of both ends.
     if at.size and at.view(np.uintp).max() >= cells:
         wrong = (at < 0) | (at >= cells)
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        row = f"row {place[0]}" if at.ndim > axes else "all rows"
         msg = (
             f"index {name}: expected whole numbers from 0 to {cells - 1}, the cells of "
-            f"the memory, got {int(at[place])} in row {place[0] if place else 'any'}. "
+            f"the memory, got {int(at[place])} in {row}. "
             "Keep it inside, with np.clip or % the number of cells, or draw it from a "
             "scg.Categorical of as many categories."
         )
         raise CellIndexError(msg)
-    return np.broadcast_to(at, (rows, *several)) if at.ndim <= len(several) else at
+    return at

@@ -100,7 +100,14 @@ class Trace:
                 "node)."
             )
             raise KeyError(msg)
-        return _shown(value)
+        try:
+            return _shown(value)
+        except MemoryError as error:
+            error.add_note(
+                f"while writing out all cells of {name!r}: read some of them in the "
+                "graph, by scg.memory.read(memory, index)"
+            )
+            raise
 
     def distribution(self, name: str) -> Any:
         """Return the distribution that a sample was drawn from in this run.

@@ -73,7 +73,7 @@ def test_a_program_ends_with_what_the_error_says(example):
     ):
         example("glimpse").Config(seed=-1)
     with (
-        pytest.raises(SystemExit, match="enough memory.* smaller sizes"),
+        pytest.raises(SystemExit, match=r"enough memory.* smaller sizes"),
         example("options").plain_errors(),
     ):
         np.zeros(2**62, bool)

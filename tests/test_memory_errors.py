@@ -16,8 +16,8 @@ import scg
 # Errors
 
 
-def small(graph):
-    return scg.memory.begin(graph, 5, 2, name="m")
+def small(graph, value=0.0):
+    return scg.memory.begin(graph, 5, 2, value, name="m")
 
 
 @pytest.mark.parametrize("wrong", [-1, 5, 2**40])
@@ -112,14 +112,94 @@ def test_a_node_that_is_written_has_to_fit_a_cell():
     ("cells", "value", "error"),
     [
         (0, 0.0, scg.GraphError),
+        (-5, 0.0, scg.GraphError),
+        (5.0, 0.0, scg.GraphError),
+        (True, 0.0, scg.GraphError),
+        ((5, 2), 0.0, scg.GraphError),
+        (2**63, 0.0, scg.GraphError),
         (3, np.zeros((2, 2)), scg.ShapeError),
+        (3, [[1.0], [1.0, 2.0], [3.0]], scg.ShapeError),
         (3, np.nan, scg.ShapeError),
     ],
-    ids=["none", "others", "nan"],
-)
+    ids=[
+        "none", "fewer", "float", "bool", "shape", "many", "others", "ragged", "nan",
+    ],
+)  # fmt: skip
 def test_a_memory_begins_with_what_fits(cells, value, error):
     with pytest.raises(error, match="memory"):
         scg.memory.begin(scg.Graph(), cells, 2, value)
+
+
+def test_cells_that_are_no_number_are_told_so():
+    with pytest.raises(scg.GraphError, match=r"whole number of cells, .* got \(5, 2\)"):
+        scg.memory.begin(scg.Graph(), (5, 2))
+    with pytest.raises(scg.GraphError, match="expected a graph, got 1000"):
+        scg.memory.begin(1000, 20)
+
+
+def test_a_number_too_large_for_the_memory_is_refused():
+    graph = scg.Graph(dtype=np.float32)
+    with pytest.raises(scg.ShapeError, match=r"finite float32 .*got 1e\+300"):
+        scg.memory.begin(graph, 5, 2, 1e300)
+    with pytest.raises(scg.ShapeError, match=r"finite float32 .*got 1e\+300"):
+        scg.memory.write(small(graph), 0, 1e300)
+    small(scg.Graph(dtype=np.float64), 1e300)
+
+
+@pytest.mark.parametrize(
+    ("index", "got"),
+    [(5, "got 5 in all rows"), (-1, "got -1 in all rows"), ([0, 7], "got 7 in all")],
+)
+def test_a_number_that_is_no_cell_is_refused_when_the_graph_is_built(index, got):
+    memory = small(scg.Graph())
+    with pytest.raises(scg.CellIndexError, match=f"0 to 4.*{got}"):
+        scg.memory.read(memory, index)
+    with pytest.raises(scg.CellIndexError, match=f"0 to 4.*{got}"):
+        scg.memory.write(memory, index, 1.0)
+    assert scg.memory.read(memory, [0, 4]).event_shape == (2, 2)
+
+
+def test_lists_of_unequal_length_are_refused():
+    memory = small(scg.Graph())
+    with pytest.raises(scg.GraphError, match=r"whole numbers, got \[\[1, 2\], \[3\]\]"):
+        scg.memory.read(memory, [[1, 2], [3]])
+    with pytest.raises(scg.ShapeError, match=r"write to 'm'.*got \[\[1\], \[1, 2\]\]"):
+        scg.memory.write(memory, 0, [[1], [1, 2]])
+
+
+def test_a_memory_too_large_to_be_shown_says_what_to_do():
+    graph = scg.Graph()
+    memory = scg.memory.begin(graph, 2**50, name="m")
+    graph.cost("loss", scg.memory.read(memory, 2**50 - 1))
+    trace = scg.forward(graph, {}, rng=RNG(0), rows=1)
+    with pytest.raises(MemoryError) as raised:
+        trace["m"]
+    assert raised.value.__notes__ == [
+        "while writing out all cells of 'm': read some of them in the graph, by "
+        "scg.memory.read(memory, index)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("memory", "weights", "value"),
+    [
+        ((5, 3), (4,), (3,)),
+        ((5, 3), (1,), (3,)),
+        ((5, 3), (5,), (1,)),
+        ((5, 3), (5,), ()),
+        ((5,), (5,), (3,)),
+    ],
+)
+def test_soft_memory_broadcasts_no_shape_that_is_wrong(memory, weights, value):
+    graph = scg.Graph()
+    nodes = [*map(graph.input, "max", (memory, weights, value))]
+    arrays = [np.ones((2, *shape)) for shape in (memory, weights, value)]
+    for m, a, x in (nodes, arrays):
+        with pytest.raises(scg.ShapeError, match=r"soft_write: expected .* \(width,\)"):
+            scg.memory.soft_write(m, a, x)
+        if weights != (5,) or len(memory) == 1:
+            with pytest.raises(scg.ShapeError, match="soft_read: expected"):
+                scg.memory.soft_read(m, a)
 
 
 def test_an_empty_index_is_refused():
