@@ -35,7 +35,7 @@ import numpy as np
 from glimpse_pictures import draw_errors, draw_glimpses
 from glimpse_retina import make_retina, sums
 from glimpse_tasks import SIZES, Clock, Images, load
-from options import check, plain_errors
+from options import check, of_fields, plain_errors
 
 import scg
 from scg import nn
@@ -248,8 +248,7 @@ def retest(given: dict) -> dict[str, float]:
     params, settings = scg.load_params(folder), scg.load_settings(folder)
     if source := settings.pop("source", None):
         logging.info("trained with %s", source)
-    own = {field.name for field in fields(Config)}
-    config = Config(**{k: v for k, v in settings.items() if k in own} | given)
+    config = Config(**of_fields(Config, settings) | given)
     return show(config, params, load(config)[1])
 
 

@@ -6,11 +6,12 @@ import math
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import scg
 
-__all__ = ["check", "plain_errors"]
+__all__ = ["check", "of_fields", "plain_errors"]
 
 
 def check(
@@ -34,6 +35,12 @@ def check(
         if not bound <= (got := getattr(config, name)) < math.inf:
             msg = f"{name}: expected a number, {bound:,} or more, got {got!r}."
             raise scg.InputError(msg)
+
+
+def of_fields(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those settings of a run that are fields of a config."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in settings.items() if name in names}
 
 
 @contextmanager

@@ -27,16 +27,18 @@ import argparse
 import json
 import logging
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from rl_ntm_machine import Machine
+from options import check, of_fields, plain_errors
+from rl_ntm_machine import CONTROLLERS, Machine
 from rl_ntm_picture import draw
-from rl_ntm_tasks import END
+from rl_ntm_tasks import END, TASKS
 
 import scg
+from scg.extras import require
 
 OWN = {"forward-reverse": {"rows": 32, "units": 8}}  # in place of Config's
 EXAMS = (
@@ -70,6 +72,19 @@ class Config:
     minutes: float = 20.0
     """Of one core, to give up after."""
     folder: str = "runs/rl_ntm"
+
+    def __post_init__(self) -> None:
+        known = {"task": TASKS, "controller": CONTROLLERS}
+        least = dict.fromkeys(("units", "rows", "shortest"), 1) | {"samples": 2}
+        least |= dict.fromkeys(("learning_rate", "entropy", "minutes", "seed"), 0)
+        check(self, known, least | {"longest": self.shortest})
+
+    @property
+    def settings(self) -> dict:
+        """Return what makes a run another one."""
+        own = asdict(self)
+        del own["minutes"], own["folder"]
+        return own
 
     @property
     def path(self) -> Path:
@@ -170,7 +185,13 @@ class Clock:
 
 
 def main(config: Config) -> dict:
-    """Train until it is solved or time is up; write and return what was reached."""
+    """Train until it is solved or time is up; write and return what was reached.
+
+    What was over before is not trained on, but with more minutes.
+    """
+    require("matplotlib.figure", extra="train")  # before training, not after it
+    if found := reached(config):
+        return found
     lessons, clock = Lessons(config), Clock()
 
     def over(report) -> bool:
@@ -186,7 +207,7 @@ def main(config: Config) -> dict:
     run = scg.fit(
         lessons, lessons.machine(1).graph.init(rng), rng=rng, num_steps=10**6,
         optimizer=optimizer, checkpoint=config.path, log_every=20,
-        callbacks=[over], extra_state={"clock": clock},
+        callbacks=[over], extra_state={"clock": clock}, settings=config.settings,
     )  # fmt: skip
     found = {
         "task": config.task, "controller": config.controller, "seed": config.seed,
@@ -207,9 +228,34 @@ def main(config: Config) -> dict:
     return found
 
 
+def reached(config: Config) -> dict | None:
+    """Return the result of a run that is over: it is solved, or has had its time."""
+    path = config.path / "result.json"
+    if not path.exists() or scg.load_settings(config.path) != config.settings:
+        return None  # `fit` says what is wrong with other settings
+    found = result(path)
+    over = found["solved"] or found["minutes"] >= config.minutes
+    return found if over else None
+
+
+def result(path: Path) -> dict:
+    """Read what was reached."""
+    try:
+        found = json.loads(path.read_text())
+        found["task"], found["solved"], found["minutes"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = (
+            f"expected what a run has reached in {str(path)!r}, got {error!r}. Delete "
+            "the file, and run the same command again."
+        )
+        raise scg.InputError(msg) from error
+    return found
+
+
 def picture(config: Config, letters: int = 6) -> None:
     """Draw the tapes and heads of one sequence, by the params of a run."""
-    params = scg.load_params(config.path)
+    params, settings = scg.load_params(config.path), scg.load_settings(config.path)
+    config = replace(config, **of_fields(Config, settings))
     machine = Lessons(config).machine(letters, greedy=True)
     rng = np.random.default_rng(config.seed)
     inputs = machine.task.draw(rng, 1, letters)
@@ -228,7 +274,8 @@ if __name__ == "__main__":
     parser.add_argument("--draw", action="store_true", help="only draw what it learned")
     given = vars(parser.parse_args())
     drawing = given.pop("draw", False)
-    config = Config(**{**OWN.get(given.get("task"), {}), **given})
-    if not drawing:
-        print(json.dumps(main(config), indent=1))
-    picture(config)
+    with plain_errors():
+        config = Config(**{**OWN.get(given.get("task"), {}), **given})
+        if not drawing:
+            print(json.dumps(main(config), indent=1))
+        picture(config)

@@ -21,6 +21,7 @@ from rl_ntm_tasks import ANSWERS, BLANK, END, LETTERS, SYMBOLS, TASKS
 import scg
 from scg.functions import pick
 
+CONTROLLERS = ("direct", "lstm")
 FORCED = np.array([0, 30], np.float32)  # logits of what is certain
 
 

@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rl_ntm import OWN, Config, Lessons, main
+from options import plain_errors
+from rl_ntm import OWN, Config, Lessons, main, result
 from rl_ntm_picture import draw_levels
 from rl_ntm_tasks import TASKS
 
@@ -51,7 +52,10 @@ def suite(config: Config) -> None:
 def report(config: Config) -> None:
     """Print a table of all runs in a folder, and draw how they learned."""
     paths = sorted(Path(config.folder).glob("*/result.json"))
-    runs = [json.loads(path.read_text()) for path in paths]
+    if not paths:
+        msg = f"expected runs with a result.json in {config.folder!r}, got none. Train."
+        raise scg.InputError(msg)
+    runs = [result(path) for path in paths]
     for task in TASKS:
         for run in (run for run in runs if run["task"] == task):
             cells = [
@@ -99,6 +103,6 @@ if __name__ == "__main__":
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--speed", action="store_true")
     options = parser.parse_args()
-    config = Config(folder=options.folder, minutes=options.minutes)
     act = report if options.report else speed if options.speed else suite
-    act(config)
+    with plain_errors():
+        act(Config(folder=options.folder, minutes=options.minutes))

@@ -49,6 +49,11 @@ WRONG = [
     ("hard_memory", "base", 1), ("hard_memory", "num_updates", -1),
     ("hard_memory", "length", 13), ("hard_memory", "samples", 1),
     ("hard_memory", "seed", -1),
+    ("rl_ntm", "task", "x"), ("rl_ntm", "controller", "x"), ("rl_ntm", "units", 0),
+    ("rl_ntm", "rows", 0), ("rl_ntm", "samples", 1), ("rl_ntm", "shortest", 0),
+    ("rl_ntm", "longest", 0), ("rl_ntm", "minutes", float("nan")),
+    ("rl_ntm", "entropy", float("nan")), ("rl_ntm", "learning_rate", -1.0),
+    ("rl_ntm", "seed", -1),
 ]  # fmt: skip
 
 
@@ -119,3 +124,56 @@ def test_what_draws_is_missed_before_the_run(glimpse, monkeypatch):
     monkeypatch.setattr(glimpse, "load", lambda config: pytest.fail("too late"))
     with pytest.raises(MissingExtraError, match=r"'matplotlib'.*\[train\]"):
         glimpse.main(config)
+
+
+@pytest.fixture
+def rl_ntm(example, tmp_path):
+    """Return the example, with a run of hundred updates."""
+    rl_ntm = example("rl_ntm")
+    small = {"rows": 2, "samples": 2, "units": 2, "longest": 1, "minutes": 0.0}
+    small |= {"learning_rate": 0.0}  # nothing is solved
+    return rl_ntm, rl_ntm.Config(folder=str(tmp_path), **small)
+
+
+def test_a_run_that_is_over_is_not_trained_on(rl_ntm):
+    pytest.importorskip("matplotlib")
+    rl_ntm, config = rl_ntm
+    found = rl_ntm.main(config)
+    assert not found["solved"]
+    assert rl_ntm.main(config) == found
+    more = rl_ntm.main(replace(config, minutes=found["minutes"] + 1e-4))
+    assert more["updates"] > found["updates"] > 0
+    path = config.path / "result.json"
+    path.write_text(path.read_text().replace("false", "true"))
+    assert rl_ntm.main(replace(config, minutes=9.0)) == more | {"solved": True}
+
+
+def test_tapes_of_another_run_are_not_trained_on(rl_ntm):
+    pytest.importorskip("matplotlib")
+    rl_ntm, config = rl_ntm
+    rl_ntm.main(config)
+    with pytest.raises(scg.CheckpointError, match="rows is 2 there and 4 here"):
+        rl_ntm.main(replace(config, rows=4))
+
+
+def test_tapes_are_drawn_by_the_machine_that_was_trained(rl_ntm):
+    pytest.importorskip("matplotlib")
+    rl_ntm, config = rl_ntm
+    rl_ntm.main(config)
+    rl_ntm.picture(rl_ntm.Config(folder=config.folder))  # of 16 units
+    assert (config.path / "tapes.png").stat().st_size > 3_000
+
+
+def test_a_result_that_cannot_be_read_is_named(rl_ntm, example, tmp_path):
+    pytest.importorskip("matplotlib")
+    rl_ntm, config = rl_ntm
+    suite = example("rl_ntm_suite")
+    with pytest.raises(scg.InputError, match=r"expected runs .* got none"):
+        suite.report(config)
+    rl_ntm.main(config)
+    for text in ("{", "{}", "[]"):
+        (config.path / "result.json").write_text(text)
+        with pytest.raises(scg.InputError, match=r"result\.json.*Delete the file"):
+            suite.report(config)
+        with pytest.raises(scg.InputError, match=r"result\.json.*Delete the file"):
+            rl_ntm.main(config)
