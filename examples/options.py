@@ -45,10 +45,15 @@ def of_fields(kind: type, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """End the program with what an error says, and without where it was raised."""
+    """End the program with what an error says, and without where it was raised.
+
+    So does Ctrl-C, where `scg.fit` does not wait for it.
+    """
     try:
         yield
     except scg.ScgError as error:
         sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
     except MemoryError as error:
         sys.exit(f"expected enough memory, got: {error}. Choose smaller sizes.")

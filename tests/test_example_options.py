@@ -82,6 +82,11 @@ def test_a_program_ends_with_what_the_error_says(example):
         example("options").plain_errors(),
     ):
         np.zeros(2**62, bool)
+    with (
+        pytest.raises(SystemExit, match=r"^interrupted$"),
+        example("options").plain_errors(),
+    ):
+        raise KeyboardInterrupt
     with pytest.raises(ZeroDivisionError), example("options").plain_errors():
         1 / 0  # noqa: B018 - a mistake of the program is shown as one
 

@@ -239,12 +239,64 @@ def test_embedding_wants_whole_numbers():
         lambda: nn.normal((3,), std=-1.0),
         lambda: nn.he((3, 2), gain=float("nan")),
         lambda: nn.uniform((3,), bound=float("inf")),
+        lambda: nn.glorot((3, 2), gain="large"),
+        lambda: nn.orthogonal((3, 2), gain=None),
     ],
-    ids=["fans", "axes", "list", "empty", "negative", "nan", "infinite"],
+    ids=["fans", "axes", "list", "empty", "negative", "nan", "infinite", "str", "none"],
 )
 def test_initializers_refuse(make):
     with pytest.raises(scg.GraphError, match="initializer: expected"):
         make()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((3, 2)), "he", None, np.zeros],
+    ids=["array", "name", "none", "of arrays"],
+)
+def test_what_is_no_initializer_is_refused_by_name(wrong):
+    makers = {
+        "h.weights": lambda g: nn.dense(g, "h", 3, 2, weights=wrong),
+        "c.weights": lambda g: nn.lstm(g, "c", 3, 2, weights=wrong),
+        "u.recurrent": lambda g: nn.gru(g, "u", 3, 2, recurrent=wrong),
+        "e.table": lambda g: nn.embedding(g, "e", 3, 2, table=wrong),
+    }
+    for name, make in makers.items():
+        message = refused(scg.GraphError, make)
+        assert f"'{name}': expected an initializer, such as scg.nn.glorot" in message
+
+
+def test_an_initializer_of_another_shape_is_refused_by_name():
+    def other(shape):
+        return nn.zeros((2, 3))
+
+    makers = {
+        "h.weights": lambda g: nn.dense(g, "h", 3, 2, weights=other),
+        "h.bias": lambda g: nn.dense(g, "h", 3, 2, bias=other),
+        "c.weights": lambda g: nn.lstm(g, "c", 3, 2, weights=other),
+        "u.recurrent": lambda g: nn.gru(g, "u", 3, 2, recurrent=other),
+        "e.table": lambda g: nn.embedding(g, "e", 3, 2, table=other),
+    }
+    for name, make in makers.items():
+        message = refused(scg.ShapeError, make)
+        assert f"'{name}': expected an initializer that draws shape (" in message
+        assert "got one that draws (2, 3)" in message
+    nn.dense(scg.Graph(), "h", 2, 3, weights=other)
+
+
+def test_a_state_is_two_arrays():
+    def one(g):
+        nn.lstm(g, "core", 3, 2)(g.input("x", 3), g.input("h", 2))
+
+    def three(g):
+        core, h = nn.lstm(g, "core", 3, 2), g.input("h", 2)
+        core(g.input("x", 3), (h, h, h))
+
+    for build in (one, three):
+        message = refused(scg.ShapeError, build)
+        assert "'core': expected a state (h, c), got" in message
+    message = refused(scg.GraphError, lambda g: nn.lstm(g, "core", 3, 2, forget="a"))
+    assert "'core': expected forget to be a finite number" in message
 
 
 def test_error_inside_a_run_names_the_node():

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from scg.errors import GraphError, ShapeError
 from scg.functions import sigmoid
 from scg.graph import Graph
-from scg.nn.initializers import Initial, Initializer, glorot, orthogonal
-from scg.nn.layers import check_last_axis, count
+from scg.nn.initializers import Initializer, glorot, orthogonal
+from scg.nn.layers import check_last_axis, count, param
 from scg.node import Node
 
 __all__ = ["GRU", "LSTM", "gru", "lstm"]
@@ -33,7 +34,7 @@ class LSTM:
 
     def __call__(self, x: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
         """Return the next ``(h, c)``."""
-        h, c = state
+        h, c = _two(self.name, state)
         n = self.units
         check_last_axis(self.name, x, self.weights.shape[0])
         check_last_axis(f"{self.name}: h", h, n)
@@ -83,9 +84,11 @@ def lstm(  # noqa: PLR0913 - a cell's sizes, and how its params begin
     Raises
     ------
     GraphError
-        When a size is no whole number of at least 1; when called inside a step.
+        When a size is no whole number of at least 1, `weights` or `recurrent` no
+        initializer; when called inside a step.
     ShapeError
-        When the cell is called with other last axes.
+        When an initializer draws another shape; when the cell is called with other last
+        axes.
 
     References
     ----------
@@ -106,14 +109,31 @@ def lstm(  # noqa: PLR0913 - a cell's sizes, and how its params begin
     """
     inputs, units = count(name, "inputs", inputs), count(name, "units", units)
     begin = np.zeros(4 * units)
-    begin[:units] = forget
+    begin[:units] = _finite(name, forget)
     return LSTM(
         name,
         units,
-        graph.param(f"{name}.weights", _beside(weights((inputs, units)), 4)),
-        graph.param(f"{name}.recurrent", _beside(recurrent((units, units)), 4)),
+        param(graph, f"{name}.weights", weights, (inputs, units), gates=4),
+        param(graph, f"{name}.recurrent", recurrent, (units, units), gates=4),
         graph.param(f"{name}.bias", lambda rng: begin),
     )
+
+
+def _two(name: str, state: Any) -> Any:
+    if not isinstance(state, tuple | list) or len(state) != 2:
+        msg = (
+            f"{name!r}: expected a state (h, c), got {state!r}. Call it as "
+            "cell(x, (h, c)), and begin with cell.start."
+        )
+        raise ShapeError(msg)
+    return state
+
+
+def _finite(name: str, forget: Any) -> Any:
+    if not isinstance(forget, int | float | np.number) or not np.isfinite(forget):
+        msg = f"{name!r}: expected forget to be a finite number, got {forget!r}."
+        raise GraphError(msg)
+    return forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +202,11 @@ def gru(
     Raises
     ------
     GraphError
-        When a size is no whole number of at least 1; when called inside a step.
+        When a size is no whole number of at least 1, `weights` or `recurrent` no
+        initializer; when called inside a step.
     ShapeError
-        When the cell is called with other last axes.
+        When an initializer draws another shape; when the cell is called with other last
+        axes.
 
     References
     ----------
@@ -205,13 +227,8 @@ def gru(
     return GRU(
         name,
         units,
-        graph.param(f"{name}.weights", _beside(weights((inputs, units)), 3)),
-        graph.param(f"{name}.recurrent", _beside(recurrent((units, units)), 3)),
+        param(graph, f"{name}.weights", weights, (inputs, units), gates=3),
+        param(graph, f"{name}.recurrent", recurrent, (units, units), gates=3),
         graph.param(f"{name}.bias", lambda rng: np.zeros(3 * units)),
         graph.param(f"{name}.recurrent_bias", lambda rng: np.zeros(units)),
     )
-
-
-def _beside(initial: Initial, gates: int) -> Initial:
-    """Draw a matrix for each gate, side by side."""
-    return lambda rng: np.concatenate([initial(rng) for _ in range(gates)], axis=-1)

@@ -284,7 +284,8 @@ def _checked(shape: Any) -> tuple[int, ...]:
 
 
 def _not_negative(name: str, value: float) -> float:
-    if not (math.isfinite(value) and value >= 0):
+    real = isinstance(value, int | float | np.number)
+    if not (real and math.isfinite(value) and value >= 0):
         msg = f"initializer: expected {name} >= 0 and finite, got {value!r}."
         raise GraphError(msg)
     return value

@@ -12,7 +12,15 @@ from scg.graph import Graph
 from scg.nn.initializers import Initializer, glorot, normal, zeros
 from scg.node import Node
 
-__all__ = ["Dense", "Embedding", "check_last_axis", "count", "dense", "embedding"]
+__all__ = [
+    "Dense",
+    "Embedding",
+    "check_last_axis",
+    "count",
+    "dense",
+    "embedding",
+    "param",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +72,11 @@ def dense(
     Raises
     ------
     GraphError
-        When a size is no whole number of at least 1; when called inside a step.
+        When a size is no whole number of at least 1, or `weights` no initializer; when
+        called inside a step.
     ShapeError
-        When the layer is called with another last axis.
+        When an initializer draws another shape; when the layer is called with another
+        last axis.
 
     Examples
     --------
@@ -78,8 +88,8 @@ def dense(
     (rows, 200)
     """
     inputs, units = count(name, "inputs", inputs), count(name, "units", units)
-    w = graph.param(f"{name}.weights", weights((inputs, units)))
-    b = None if bias is None else graph.param(f"{name}.bias", bias((units,)))
+    w = param(graph, f"{name}.weights", weights, (inputs, units))
+    b = None if bias is None else param(graph, f"{name}.bias", bias, (units,))
     return Dense(name, w, b)
 
 
@@ -133,8 +143,10 @@ def embedding(
     Raises
     ------
     GraphError
-        When a size is no whole number of at least 1, or the layer is called with
-        something else than whole numbers.
+        When a size is no whole number of at least 1, `table` no initializer, or the
+        layer is called with something else than whole numbers.
+    ShapeError
+        When `table` draws another shape.
 
     Examples
     --------
@@ -145,7 +157,36 @@ def embedding(
     (rows, 8)
     """
     shape = count(name, "symbols", symbols), count(name, "units", units)
-    return Embedding(name, graph.param(f"{name}.table", table(shape)))
+    return Embedding(name, param(graph, f"{name}.table", table, shape))
+
+
+def param(
+    graph: Graph, name: str, begin: Any, shape: tuple[int, ...], gates: int = 1
+) -> Node:
+    """Add a param that begins as an initializer says, once for each gate.
+
+    The arrays of several gates are side by side, on the last axis.
+    """
+    initial = begin(shape) if callable(begin) else None
+    if not callable(initial):
+        msg = (
+            f"{name!r}: expected an initializer, such as scg.nn.glorot: a function of "
+            f"a shape that returns a function rng -> array. Got {begin!r}"
+            f"{', which returns no function' if callable(begin) else ''}."
+        )
+        raise GraphError(msg)
+
+    def make(rng: np.random.Generator) -> Any:
+        drawn = [np.asarray(initial(rng)) for _ in range(gates)]
+        if drawn[0].shape != shape:
+            msg = (
+                f"{name!r}: expected an initializer that draws shape {shape}, got one "
+                f"that draws {drawn[0].shape}. It is given the shape: use that."
+            )
+            raise ShapeError(msg)
+        return np.concatenate(drawn, axis=-1) if gates > 1 else drawn[0]
+
+    return graph.param(name, make)
 
 
 def count(name: str, what: str, value: Any) -> int:
