@@ -326,7 +326,7 @@ def _way_out(near: list[str], names: list[str]) -> str:
     return "there is none"
 
 
-def note_node(error: Exception, node: object) -> None:
+def note_node(error: Exception, node: Any) -> None:
     """Add to an error of NumPy's or a user's own which node's value was being computed.
 
     The library's errors name the node themselves.
@@ -335,15 +335,19 @@ def note_node(error: Exception, node: object) -> None:
     ----------
     error : Exception
         As it was raised; it stays the same error.
-    node : object
-        Shown by its ``repr``.
+    node : Node
+        Shown by its ``repr``, and what it is computed from by name.
 
     Examples
     --------
+    >>> import scg
+    >>> graph = scg.Graph()
+    >>> y = graph.param("table", [1.0, 2.0])[graph.input("i", dtype=int)]
     >>> error = IndexError("index 3 is out of bounds")
-    >>> note_node(error, "x")
-    >>> error.__notes__
-    ["while computing 'x'"]
+    >>> note_node(error, y)
+    >>> error.__notes__[0].replace(repr(y), "y")
+    "while computing y from 'table', 'i'"
     """
     if not isinstance(error, ScgError):
-        error.add_note(f"while computing {node!r}")
+        names = ", ".join(repr(parent.name) for parent in node.inputs)
+        error.add_note(f"while computing {node!r}" + f" from {names}" * bool(names))

@@ -307,6 +307,7 @@ def test_error_inside_a_run_names_the_node():
     with pytest.raises(IndexError) as caught:
         scg.estimate_gradient(graph, params, {"i": np.array([0, 3])}, rng=RNG(0))
     assert "getitem" in caught.value.__notes__[0]
+    assert "from 'symbols.table', " in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize("carried", [False, True], ids=["at once", "step by step"])
@@ -326,3 +327,4 @@ def test_error_inside_a_loop_names_the_node(carried):
     with pytest.raises(IndexError) as caught:
         scg.estimate_gradient(graph, params, {"i": np.array([[0, 3]])}, rng=RNG(0))
     assert "getitem" in caught.value.__notes__[0]
+    assert "from 'symbols.table', " in caught.value.__notes__[0]
