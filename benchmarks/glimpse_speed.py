@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import numpy as np
 from glimpse import Config, build
+from options import check, plain_errors
 
 import scg
 
@@ -211,5 +212,8 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=Config.batch)
     parser.add_argument("--copies", type=int, default=Config.copies)
     options = parser.parse_args()
-    shape = Config(batch=options.batch, copies=options.copies)
-    main(shape, options.rounds, options.repeats)
+    with plain_errors():
+        # With one copy there is no other to compare with.
+        check(options, {}, {"rounds": 1, "repeats": 1, "copies": 2})
+        shape = Config(batch=options.batch, copies=options.copies)
+        main(shape, options.rounds, options.repeats)

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 
 import hard_memory  # noqa: E402
+from options import check, plain_errors  # noqa: E402
 
 FOLDER = ROOT / "docs" / "results" / "hard-memory"
 TRAINED = [
@@ -208,11 +209,13 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    if options.what == "train":
-        train(list(range(options.seeds)))
-    elif options.what == "table":
-        table(json.loads((FOLDER / "accuracy.json").read_text()))
-    elif options.what == "time":
-        measure(options.rounds)
-    else:
-        draw(json.loads((FOLDER / "cost.json").read_text())["1 row"])
+    with plain_errors():
+        check(options, {}, {"seeds": 1, "rounds": 1})
+        if options.what == "train":
+            train(list(range(options.seeds)))
+        elif options.what == "table":
+            table(json.loads((FOLDER / "accuracy.json").read_text()))
+        elif options.what == "time":
+            measure(options.rounds)
+        else:
+            draw(json.loads((FOLDER / "cost.json").read_text())["1 row"])

@@ -1,6 +1,7 @@
 """What an example cannot do is refused in a sentence, and a run is not mixed up."""
 
 import logging
+import runpy
 import sys
 from dataclasses import replace
 
@@ -182,3 +183,22 @@ def test_a_result_that_cannot_be_read_is_named(rl_ntm, example, tmp_path):
             suite.report(config)
         with pytest.raises(scg.InputError, match=r"result\.json.*Delete the file"):
             rl_ntm.main(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "says"),
+    [
+        ("glimpse_speed", "--rounds=0", "rounds: expected a number, 1 or more, got 0"),
+        ("glimpse_speed", "--repeats=0", "repeats: expected"),
+        ("glimpse_speed", "--copies=1", "copies: expected a number, 2 or more"),
+        ("glimpse_speed", "--batch=-3", "batch: expected"),
+        ("hard_memory", "--rounds=0", "rounds: expected a number, 1 or more"),
+        ("hard_memory", "--seeds=-1", "seeds: expected"),
+    ],
+)
+def test_a_benchmark_of_nothing_is_refused(monkeypatch, name, argument, says):
+    what = ["time"] if name == "hard_memory" else []
+    monkeypatch.setattr(sys, "argv", [name, *what, argument])
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    with pytest.raises(SystemExit, match=f"^InputError: {says}"):
+        runpy.run_path(str(ROOT / "benchmarks" / f"{name}.py"), run_name="__main__")
