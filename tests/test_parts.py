@@ -257,6 +257,11 @@ def test_rows_that_do_not_run_by_themselves_are_refused():
     graph.cost("mean", mean(last))
     with pytest.raises(scg.EstimatorError, match="got nodes that mix rows"):
         scg.forward(graph, PARAMS, rng=np.random.default_rng(0))
+    graph, _, last = build(two)
+    memory = scg.memory.begin(graph, 5, 1, name="notes")
+    graph.cost("read", scg.memory.read(memory, 0)[:, 0])
+    with pytest.raises(scg.EstimatorError, match=r"memories \['notes'\].*Give one"):
+        scg.forward(graph, PARAMS, rng=np.random.default_rng(0))
 
 
 def test_another_number_of_rows_is_refused():
