@@ -2,13 +2,7 @@
 
 import numpy as np
 import pytest
-from memory_models import (
-    RNG,
-    Dense,
-    assert_same,
-    loop,
-    numbers,
-)
+from memory_models import RNG, assert_same
 from oracles import finite_difference
 
 import scg
@@ -233,9 +227,17 @@ def test_a_carry_that_begins_as_an_array_cannot_become_a_memory():
 
 
 def test_soft_memory_is_hard_memory_where_the_weights_are_one_hot():
-    graph = loop(1, Dense)
-    params, inputs = numbers(graph, 1)
-    assert scg.estimate_gradient(graph, params, inputs, rng=RNG(0)).cost
+    rows = np.arange(4)
+    cells = RNG(0).normal(size=(4, 3, 2))
+    i, x = np.array([0, 2, 2, 1]), RNG(1).normal(size=(4, 2))
+    weights = np.eye(3)[i]
+    written = cells.copy()
+    written[rows, i] = x
+    np.testing.assert_array_equal(scg.memory.soft_read(cells, weights), cells[rows, i])
+    found = scg.memory.soft_write(cells, weights, x)
+    np.testing.assert_allclose(found, written, rtol=1e-15, atol=1e-15)
+    halves = scg.memory.soft_write(cells, 0.5 * weights, x)
+    assert np.abs(halves - written).max() > 0.1
 
 
 def test_soft_memory_has_the_gradient_of_finite_differences():
