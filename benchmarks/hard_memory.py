@@ -1,9 +1,9 @@
 """What memory costs and learns, addressed in three ways, from 10² to 10⁶ cells.
 
 ``train`` trains ``examples/hard_memory.py`` in each way, on both tasks, with several
-seeds. ``time`` times one training step and one test step of each way at each size, in
-turn, in seconds of one core, and draws the figure. Both write what they found to
-``docs/results/hard-memory``; ``train`` skips what is there.
+seeds, and draws how it learns. ``time`` times one training step and one test step of
+each way at each size, in turn, in seconds of one core, and draws the figure. Both write
+what they found to ``docs/results/hard-memory``; ``train`` skips what is there.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ from options import check, plain_errors  # noqa: E402
 FOLDER = ROOT / "docs" / "results" / "hard-memory"
 TRAINED = [
     ("soft", 100),
+    ("all cells", 100),
     ("digits", 100),
     ("digits", 1_000_000),
     ("heads", 1_000_000),
 ]
+EACH = 25  # updates that a point of a curve is the mean of
 SIZES = [10**k for k in range(2, 7)]
 # Each way with what its base is; of these the first two grow with the cells.
 TIMED = {
@@ -69,15 +71,50 @@ def train(seeds: list[int]) -> None:
                 name = f"{way} {cells} {task} {seed}"
                 if name in found:
                     continue
-                config = hard_memory.Config(way=way, task=task, cells=cells, seed=seed)
-                start = time.process_time()
-                right = hard_memory.main(config)
-                seconds = time.process_time() - start
-                found[name] = {"right": right, "seconds": seconds}
+                config = replace(configured(way, cells), task=task, seed=seed)
+                found[name] = run(config)
                 print(name, found[name], flush=True)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(found, indent=1) + "\n")
+                lines = (f"{json.dumps(k)}: {json.dumps(v)}" for k, v in found.items())
+                path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     table(found)
+    draw_learning(found)
+
+
+def run(config: hard_memory.Config) -> dict:
+    """Train once; return what is right after it and, for every EACH updates, in it."""
+    every = []
+    start = time.process_time()
+    right = hard_memory.main(config, lambda _, __, share: every.append(share))
+    seconds = time.process_time() - start
+    means = np.mean(np.reshape(every, (-1, EACH)), axis=1)
+    curve = [round(float(share), 4) for share in means]
+    return {"right": right, "seconds": round(seconds, 2), "curve": curve}
+
+
+def draw_learning(found: dict) -> None:
+    """Draw the share of symbols that are right over updates, a line for each run."""
+    figure = require("matplotlib.figure", extra="train").Figure((10.5, 4.2))
+    axes = figure.subplots(1, 2, sharey=True)
+    figure.subplots_adjust(0.06, 0.13, 0.985, 0.9, wspace=0.08)
+    for ax, task in zip(axes, ("recall", "copy"), strict=True):
+        for way, cells in TRAINED:
+            label = f"{LABELS[way]}, {cells:,} cells"
+            style = "--" if (way, cells) == ("digits", 100) else "-"
+            begin = f"{way} {cells} {task} "
+            for run in (v for k, v in found.items() if k.startswith(begin)):
+                x = EACH * (np.arange(len(run["curve"])) + 0.5)
+                look = {"color": COLOURS[way], "linestyle": style, "linewidth": 1.1}
+                ax.plot(x, 100 * np.array(run["curve"]), label=label, alpha=0.8, **look)
+                label = None  # once in the legend
+        ax.set_title(task, loc="left", fontsize=12, weight="bold")
+        ax.set(xlabel="updates", ylim=(0, 103))
+        ax.grid(axis="y", color="#e5e5e5")
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("symbols right, %")
+    axes[0].legend(fontsize=8.5, loc="center right")
+    figure.savefig(FOLDER / "learning.png", dpi=110)
 
 
 def table(found: dict) -> None:
@@ -95,11 +132,16 @@ def table(found: dict) -> None:
             print(f" {seconds:.0f} |")
 
 
-def calls(label: str, cells: int, rows: int) -> tuple:
-    """Return one training step and one test step, each on fresh episodes."""
+def configured(label: str, cells: int) -> hard_memory.Config:
+    """Return what the example is given for one of `TIMED`."""
     way, base = TIMED[label]
     base = cells if base == "cells" else base or 10
-    config = replace(hard_memory.Config(), way=way, cells=cells, base=base)
+    return hard_memory.Config(way=way, cells=cells, base=base)
+
+
+def calls(label: str, cells: int, rows: int) -> tuple:
+    """Return one training step and one test step, each on fresh episodes."""
+    config = configured(label, cells)
     graph, rng = hard_memory.model(config), np.random.default_rng(0)
     step, params = scg.compile(graph, hard_memory.method(config)), graph.init(rng)
     optimizer = scg.adam(config.learning_rate)
@@ -214,7 +256,9 @@ if __name__ == "__main__":
         if options.what == "train":
             train(list(range(options.seeds)))
         elif options.what == "table":
-            table(json.loads((FOLDER / "accuracy.json").read_text()))
+            found = json.loads((FOLDER / "accuracy.json").read_text())
+            table(found)
+            draw_learning(found)
         elif options.what == "time":
             measure(options.rounds)
         else:

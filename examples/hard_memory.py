@@ -207,8 +207,17 @@ def method(config: Config) -> dict:
     return {} if config.way == "soft" else {"store": score, "recall": score}
 
 
-def main(config: Config) -> float:
-    """Train, and return the share of symbols that are right in fresh episodes."""
+def tell(update: int, cost: float, right: float) -> None:
+    """Say how far it is, now and then."""
+    if update % 200 == 0:
+        print(f"{update:5d}  cost {cost:7.3f}  right {right:6.1%}")
+
+
+def main(config: Config, report=tell) -> float:
+    """Train, and return the share of symbols that are right in fresh episodes.
+
+    Each update is reported: its number, what it cost, and the share that was right.
+    """
     rng = np.random.default_rng(config.seed)
     graph = model(config)
     step, params = scg.compile(graph, method(config)), graph.init(rng)
@@ -219,9 +228,7 @@ def main(config: Config) -> float:
         data = episodes(config, rng, config.rows)
         estimate = step(params, data, rng=rng, samples=samples)
         params, state = optimizer.update(estimate.gradient, state, params)
-        if update % 200 == 199:
-            right = estimate.trace["right"].mean()
-            print(f"{update + 1:5d}  cost {estimate.cost:7.3f}  right {right:6.1%}")
+        report(update + 1, estimate.cost, estimate.trace["right"].mean())
     fresh = episodes(config, rng, 2000)
     return float(step.forward(params, fresh, rng=rng, lean=True)["right"].mean())
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 
 import numpy as np
 import pytest
@@ -140,3 +141,48 @@ def test_costs_beside_a_step_are_measured_on_graphs_of_the_size_asked_for():
     costs = import_module("engine_costs")
     assert 100 <= len(costs.long_chain(100).nodes) < 110
     assert all(0 < seconds < 60 for seconds in costs.measure(10))
+
+
+@pytest.fixture
+def hard_memory(monkeypatch):
+    """Load the benchmark, whose name is that of the example that it runs."""
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    path = ROOT / "benchmarks" / "hard_memory.py"
+    spec = spec_from_file_location("benchmark_of_memory", path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_learning_curve_has_the_mean_of_each_few_updates(hard_memory, monkeypatch):
+    def pretend(config, report):
+        for update in range(1, 51):
+            report(update, 0.0, update / 100)
+        return 0.75
+
+    monkeypatch.setattr(hard_memory.hard_memory, "main", pretend)
+    found = hard_memory.run(hard_memory.configured("digits", 100))
+    assert found["right"] == 0.75
+    assert found["curve"] == [0.13, 0.38]
+
+
+def test_what_is_trained_is_what_its_label_says(hard_memory):
+    config = hard_memory.configured("all cells", 100)
+    assert (config.way, config.cells, config.digits) == ("digits", 100, 1)
+    config = hard_memory.configured("digits", 1_000_000)
+    assert (config.way, config.cells, config.digits) == ("digits", 1_000_000, 6)
+
+
+def test_all_that_was_trained_is_drawn(hard_memory, monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(hard_memory, "FOLDER", tmp_path)
+    runs = {
+        f"{way} {cells} {task} 0": {"curve": [0.1, 0.9]}
+        for way, cells in hard_memory.TRAINED
+        for task in ("recall", "copy")
+    }
+    sizes = []
+    for found in (runs, dict(list(runs.items())[:2])):
+        hard_memory.draw_learning(found)
+        sizes.append((tmp_path / "learning.png").stat().st_size)
+    assert sizes[0] > sizes[1] > 5_000

@@ -94,8 +94,8 @@ def test_a_program_ends_with_what_the_error_says(example):
 
 @pytest.mark.parametrize(
     "other",
-    [{"seed": 1}, {"task": "translated"}, {"batch": 20}, {"epochs": 2}, {"data": None}],
-    ids=["seed", "task", "batch", "epochs", "data"],
+    [{"seed": 1}, {"task": "translated"}, {"epochs": 2}, {"data": None}],
+    ids=["seed", "task", "epochs", "data"],
 )
 def test_another_glimpse_run_does_not_go_on_in_the_folder(glimpse, other, tmp_path):
     pytest.importorskip("matplotlib")
