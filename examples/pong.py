@@ -28,6 +28,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the emulator has the other core
 
 import numpy as np
+from options import check, of_fields, plain_errors
 
 import scg
 from scg.extras import require
@@ -154,6 +155,7 @@ def score(config: Config, params: dict, games: int, film: list | None = None) ->
 
 def main(config: Config) -> float:
     """Train, draw what was learnt, and return the mean score of some full games."""
+    check(config, {"recipe": POLICIES}, {"seed": 0, "decisions": 1, "test_games": 1})
     require("matplotlib", extra="train")  # now, not when all is learnt
     folder = Path(config.folder)
     # In two halves: one is decided for while the other one is emulated.
@@ -165,6 +167,7 @@ def main(config: Config) -> float:
         method, graph.init(rng), rng=rng, num_steps=num_steps, log_every=10,
         checkpoint=folder / "checkpoints", log_dir=folder / "events",
         resume=config.resume, extra_state={"court": court},
+        settings={"recipe": config.recipe, "seed": config.seed},
     )  # fmt: skip
     draw_curves(folder / "curve.png", run.history, "return", x="seconds")
     first = run.params["w1"].T[:40]
@@ -176,23 +179,32 @@ def main(config: Config) -> float:
     return score(config, run.params, config.test_games)
 
 
+def show(given: dict, film: list | None = None) -> None:
+    """Play with a run's params, by its settings but for those that are given."""
+    folder = Path(given.get("folder", Config.folder))
+    params = scg.load_params(folder / "checkpoints")
+    settings = of_fields(Config, scg.load_settings(folder / "checkpoints"))
+    config = Config(**settings | given)
+    score(config, params, config.test_games if film is None else 1, film)
+    if film:
+        write_film(folder / "game.gif", film, per_second=30)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--recipe", choices=POLICIES, default=Config.recipe)
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], argument_default=argparse.SUPPRESS
+    )
+    parser.add_argument("--recipe", choices=POLICIES)
     for name, kind in (("seed", int), ("decisions", int), ("folder", str)):
-        parser.add_argument(f"--{name}", type=kind, default=getattr(Config, name))
-    parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--play", action="store_true", help="film a game, and leave")
-    parser.add_argument("--test", action="store_true", help="play 20 games, and leave")
-    options = vars(parser.parse_args())
-    film = [] if options.pop("play") else None
-    testing = options.pop("test")
-    config = Config(**options)
-    if film is None and not testing:
-        main(config)
-    else:
-        params = scg.load_params(Path(config.folder) / "checkpoints")
-        score(config, params, config.test_games if testing else 1, film)
-        if film:
-            write_film(Path(config.folder) / "game.gif", film, per_second=30)
+        parser.add_argument(f"--{name}", type=kind)
+    parser.add_argument("--resume", action=argparse.BooleanOptionalAction)
+    for name, help in (("play", "film a game, and leave"), ("test", "play 20 games")):
+        parser.add_argument(f"--{name}", action="store_true", default=False, help=help)
+    given = vars(parser.parse_args())
+    playing, testing = given.pop("play"), given.pop("test")
+    with plain_errors():
+        if playing or testing:
+            show(given, [] if playing else None)
+        else:
+            main(Config(**given))

@@ -1,6 +1,7 @@
 """The examples run small, and reach what a working engine reaches."""
 
 import importlib.util
+from dataclasses import replace
 
 import autograd.numpy as anp
 import numpy as np
@@ -126,12 +127,26 @@ def pong(monkeypatch):
     return load("pong", monkeypatch)
 
 
-def test_pong_learns_at_first_to_lose(pong, tmp_path):
+def test_pong_learns_at_first_to_lose(pong, tmp_path, monkeypatch):
     config = pong.Config(
-        decisions=4096, rows=8, length=128, test_games=2, folder=tmp_path
+        seed=3, decisions=4096, rows=8, length=128, test_games=2, folder=tmp_path
     )
     assert -21 <= pong.main(config) <= -10
     assert {"curve.png", "weights.png"} <= {p.name for p in tmp_path.iterdir()}
+
+    with pytest.raises(pong.scg.CheckpointError, match="seed is 3 there and 4 here"):
+        pong.main(replace(config, seed=4))
+    played = []
+    monkeypatch.setattr(pong, "score", lambda *args: played.append(args))
+    pong.show({"folder": tmp_path})
+    pong.show({"folder": tmp_path, "seed": 5}, [])
+    assert [(c.seed, games) for c, _, games, _ in played] == [(3, 20), (5, 1)]
+
+
+@pytest.mark.parametrize("wrong", [{"decisions": 0}, {"seed": -1}, {"recipe": "other"}])
+def test_pong_refuses_options_that_make_no_sense(pong, wrong):
+    with pytest.raises(pong.scg.InputError, match=f"{next(iter(wrong))}: expected"):
+        pong.main(pong.Config(**wrong))
 
 
 def test_pong_sees_a_court_and_its_mirror_image_alike(pong):
