@@ -119,7 +119,7 @@ def build(config: Config, mean: np.ndarray) -> scg.Graph:
         if config.estimator == "nvil":
             graph.value(f"learned{i}", expectation(graph, i, seen, 1)[:, 0])
         elif config.estimator == "relax":
-            learned = expectation(graph, i, seen, units + 1, lambda shape: start)
+            learned = expectation(graph, i, seen, units + 1, exactly(start))
             graph.value(f"learned{i}", learned)
         q[i] = linear(graph, f"encode{i}", seen, units)
         h[i] = graph.sample(f"h{i}", scg.Bernoulli(logits=q[i]))
@@ -136,9 +136,14 @@ def build(config: Config, mean: np.ndarray) -> scg.Graph:
             entropy = surprise(q[i], h[i]) if drawn else np.sum(law.entropy(), axis=-1)
             graph.cost(f"entropy{i}", -entropy)
             graph.cost(f"bits{i}", surprise(p, h[i]))
-    pixels = linear(graph, "decode1", 2 * h[1] - 1, PIXELS, lambda shape: usual)
+    pixels = linear(graph, "decode1", 2 * h[1] - 1, PIXELS, exactly(usual))
     graph.cost("pixels", surprise(pixels, x))
     return graph
+
+
+def exactly(values):
+    """Return an initializer that draws nothing."""
+    return lambda shape: lambda rng: values
 
 
 def linear(graph, name, x, columns, bias=scg.nn.zeros):
