@@ -27,6 +27,7 @@ from markdown_code import ROOT, run_page
 from random_graphs import build, build_scan, dags, loops
 
 import scg
+from scg.drawing.marks import number
 from scg.roles import Cost
 from scg.routes import Routes
 
@@ -305,6 +306,12 @@ def test_the_pictures_of_the_documentation_are_what_its_code_draws(
     run_page(PAGE)
     drawn = (tmp_path / f"{name}.svg").read_bytes()
     assert drawn == (PAGE.parent / "images" / f"{name}.svg").read_bytes()
+
+
+def test_a_length_is_written_alike_where_its_last_bits_differ():
+    assert number(70.145 - 1e-13) == number(70.145) == number(70.145 + 1e-13)
+    assert number(70.144) != number(70.146)
+    assert number(-0.0) == "0"
 
 
 def test_a_notebook_shows_the_graph():
