@@ -151,7 +151,7 @@ class BlackBox:
             )
         if not np.isfinite(result.data).all():
             self._refuse("finite numbers", "others")
-        return result.tocsr()
+        return result.tocsr(copy=True)  # as below: it may return the same again
 
     def _checked(self, result: Any, args: tuple[Any, ...]) -> Any:
         try:

@@ -113,6 +113,24 @@ def test_what_is_no_dtype_is_refused_when_the_box_is_made():
         scg.black_box(np.sqrt, dtype="reals", name="f")
 
 
+def test_a_box_may_return_the_same_sparse_array_each_time():
+    sparse = pytest.importorskip("scipy.sparse")
+    answer = sparse.csr_array(np.ones((5, 2)))
+
+    def same(k):
+        answer.data[:] = np.repeat(k, 2)
+        return answer
+
+    graph = scg.Graph()
+    w = graph.param("w", np.zeros(4))
+    first, second = (graph.sample(n, scg.Categorical(logits=w)) for n in "ab")
+    box = scg.black_box(same, shape=2, sparse=True)
+    graph.cost("loss", (box(first) @ np.ones(2) - 10 * (box(second) @ np.ones(2))))
+    trace = run(graph).trace
+    assert np.abs(trace["a"] - trace["b"]).max() > 0
+    assert trace["loss"].tolist() == (2 * trace["a"] - 20 * trace["b"]).tolist()
+
+
 def test_a_box_may_read_a_sparse_array():
     sparse = pytest.importorskip("scipy.sparse")
     graph = scg.Graph()
